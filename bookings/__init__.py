@@ -1,0 +1,1 @@
+"""Scarcity and time: pools, holds, calendars, entries and bookings."""

@@ -1,0 +1,206 @@
+"""Claiming room and giving it back: the only writer of pools' counts and of holds.
+
+At every commit a pool's `taken` is the sum of its holds and never above its capacity. Holds are locked before pools,
+each by primary key, and whoever needs several pools names them in one call: so no two callers wait for each other.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.db.models import F, Value
+from django.db.models.functions import Greatest, Least
+from django.utils import timezone
+
+from bookings.models import Hold, HoldQuerySet, Pool
+from cartsite.models import Case
+
+CART_HOLD = timedelta(minutes=15)
+LONGEST_CART_HOLD = timedelta(hours=1)
+
+# Both statements lock the pools in the order of their keys first, then change them all at once.
+LOCKED = """
+    WITH asked AS (SELECT * FROM unnest(%s::bigint[], %s::int[]) AS asked(id, quantity)),
+         locked AS (SELECT pool.id, asked.quantity FROM bookings_pool pool JOIN asked USING (id)
+                    ORDER BY pool.id FOR UPDATE OF pool)
+    UPDATE bookings_pool pool SET """
+TAKE = f"""{LOCKED} taken = pool.taken + locked.quantity
+    FROM locked WHERE pool.id = locked.id
+     AND (pool.capacity IS NULL OR pool.taken + locked.quantity <= pool.capacity)
+    RETURNING pool.id"""
+# What was sold beyond the wanted capacity goes for good: the capacity sinks towards it.
+RETURN = f"""{LOCKED} taken = pool.taken - locked.quantity,
+        capacity = CASE WHEN pool.wanted IS NOT NULL THEN greatest(pool.wanted, pool.taken - locked.quantity) END
+    FROM locked WHERE pool.id = locked.id
+    RETURNING pool.id"""
+
+
+class SoldOut(Exception):
+    """Some pools have less room than was asked for."""
+
+    def __init__(self, pools: Iterable[int]) -> None:
+        self.pools = set(pools)  # primary keys
+        super().__init__(f"No room in pools {sorted(self.pools)}")
+
+
+def _change_pools(statement: str, quantities: Mapping[int, int]) -> set[int]:
+    """Run TAKE or RETURN for a quantity per pool; the primary keys of the pools that changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [list(quantities), list(quantities.values())])
+        return {pk for (pk,) in cursor.fetchall()}
+
+
+def _take(wanted: Mapping[int, int]) -> None:
+    """Raise `taken` in every pool named, giving expired holds back where there is no room; SoldOut if some lack it."""
+    lacking = wanted.keys() - _change_pools(TAKE, wanted)
+    if lacking and _give_back(Hold.objects.expired().filter(pool__in=lacking), patient=False):
+        lacking -= _change_pools(TAKE, {pk: wanted[pk] for pk in lacking})
+    if lacking:
+        raise SoldOut(lacking)
+
+
+def cart_hold_ends(claimed_at: datetime | None = None) -> datetime:
+    """Until when (UTC) a cart may keep what it claims or renews now: 15 minutes, an hour at most in all."""
+    now = timezone.now()
+    return min(now + CART_HOLD, (claimed_at or now) + LONGEST_CART_HOLD)
+
+
+@transaction.atomic
+def claim_all(requests: Sequence[tuple[int, int]], until: datetime | None) -> list[Hold]:
+    """Take quantities out of pools (by primary key), or raise SoldOut and take nothing; one new hold for each request."""
+    if not requests:
+        return []
+    wanted: Counter[int] = Counter()
+    for pool, quantity in requests:
+        wanted[pool] += quantity
+    _take(wanted)
+    return Hold.objects.bulk_create(Hold(pool_id=pool, quantity=n, until=until) for pool, n in requests)
+
+
+def claim(pool: int, quantity: int, until: datetime | None) -> Hold:
+    """Take a quantity out of one pool (by primary key), or raise SoldOut; never more than there is."""
+    return claim_all([(pool, quantity)], until)[0]
+
+
+@transaction.atomic
+def resize(hold: Hold, quantity: int) -> Hold:
+    """Make a cart's hold fit a quantity and renew it: claim what is missing, or raise SoldOut; give back the rest."""
+    hold = Hold.objects.select_for_update(no_key=True).get(pk=hold.pk)
+    if quantity > hold.quantity:
+        _take({hold.pool_id: quantity - hold.quantity})
+    elif quantity < hold.quantity:
+        _change_pools(RETURN, {hold.pool_id: hold.quantity - quantity})
+    # A hold that was given back meanwhile starts a new hour.
+    hold.claimed_at = hold.claimed_at if hold.quantity else timezone.now()
+    hold.quantity, hold.until = quantity, cart_hold_ends(hold.claimed_at)
+    hold.save(update_fields=["quantity", "until", "claimed_at"])
+    return hold
+
+
+def renew(holds: Iterable[int]) -> int:
+    """Let live cart holds (by primary key) last another 15 minutes, an hour at most; how many were renewed."""
+    live = Hold.objects.live().filter(pk__in=holds, until__isnull=False)
+    fresh = timezone.now() + CART_HOLD
+    return live.update(until=Greatest("until", Least(Value(fresh), F("claimed_at") + LONGEST_CART_HOLD)))
+
+
+def lock(holds: Iterable[int]) -> dict[int, Hold]:
+    """Hold still: nobody gives these holds (by primary key) back until the transaction ends."""
+    rows = Hold.objects.select_for_update(no_key=True).filter(pk__in=holds).order_by("pk")
+    return {hold.pk: hold for hold in rows}
+
+
+def keep(holds: Iterable[int]) -> None:
+    """What a cart held is now an order's: it lasts without end."""
+    Hold.objects.filter(pk__in=holds).update(until=None)
+
+
+def hand_back_to_cart(holds: Iterable[int]) -> None:
+    """What an order held is a cart's again, as if claimed now."""
+    Hold.objects.filter(pk__in=holds).update(until=cart_hold_ends(), claimed_at=timezone.now())
+
+
+def join(into: Hold, other: Hold) -> None:
+    """Move what `other` holds into `into`, a hold of the same pool; the first claim's time survives.
+
+    Both must be locked. What the pool counts does not change.
+    """
+    into.claimed_at = min((hold.claimed_at for hold in (into, other) if hold.quantity), default=into.claimed_at)
+    into.quantity, other.quantity = into.quantity + other.quantity, 0
+    Hold.objects.bulk_update([into, other], ["quantity", "claimed_at"])
+
+
+def give_back(holds: Iterable[int]) -> int:
+    """Free all that these holds (by primary key) still take up; the number of holds that took up any."""
+    return _give_back(Hold.objects.live().filter(pk__in=holds), patient=True)
+
+
+def give_expired_back(most: int = 500) -> int:
+    """Free up to `most` cart holds whose time is over; the number of holds given back."""
+    return _give_back(Hold.objects.expired().filter(pk__in=Hold.objects.expired().values("pk")[:most]), patient=False)
+
+
+@transaction.atomic
+def _give_back(holds: HoldQuerySet, *, patient: bool) -> int:
+    """Set the holds to 0 and lower their pools by just that; impatient, skip those somebody else is working on."""
+    rows = list(holds.order_by("pk").select_for_update(skip_locked=not patient, no_key=True))
+    if not rows:
+        return 0
+    freed: Counter[int] = Counter()
+    for hold in rows:
+        freed[hold.pool_id] += hold.quantity
+    Hold.objects.filter(pk__in=[hold.pk for hold in rows]).update(quantity=0)
+    _change_pools(RETURN, freed)
+    return len(rows)
+
+
+@transaction.atomic
+def split(holds: Iterable[int]) -> dict[int, list[Hold]]:
+    """Turn each hold (by primary key) of n into n holds of 1 without end, for bookings; the new ones by the old one's key."""
+    whole = lock(holds)
+    ones = Hold.objects.bulk_create(
+        Hold(pool_id=hold.pool_id, quantity=1, claimed_at=hold.claimed_at)
+        for hold in whole.values()
+        for _ in range(hold.quantity)
+    )
+    Hold.objects.filter(pk__in=whole).update(quantity=0)
+    parts = iter(ones)
+    return {pk: [next(parts) for _ in range(hold.quantity)] for pk, hold in whole.items()}
+
+
+@transaction.atomic
+def hand_over(hold: Hold, quantity: int) -> None:
+    """Goods have left the building: they are neither taken nor there any more.
+
+    Raises ValueError if the hold covers less than the quantity.
+    """
+    hold = lock([hold.pk])[hold.pk]
+    if quantity > hold.quantity:
+        raise ValueError(f"{quantity} handed over, but only {hold.quantity} held")
+    Hold.objects.filter(pk=hold.pk).update(quantity=F("quantity") - quantity)
+    wanted = Greatest(F("wanted") - quantity, 0)
+    taken = F("taken") - quantity
+    Pool.objects.filter(pk=hold.pool_id, wanted=None).update(taken=taken)
+    Pool.objects.filter(pk=hold.pool_id, wanted__isnull=False).update(
+        taken=taken, wanted=wanted, capacity=Greatest(wanted, taken)
+    )
+
+
+@transaction.atomic
+def set_capacity(pool: Pool, wanted: int | None) -> None:
+    """Ask for a new capacity (None: unlimited); where more is taken already, it is reached as that is given back.
+
+    A shortfall opens an `oversold` case, and enough room again resolves it.
+    """
+    capacity = None if wanted is None else Greatest(Value(wanted), F("taken"))
+    Pool.objects.filter(pk=pool.pk).update(wanted=wanted, capacity=capacity)
+    pool.refresh_from_db()
+    if wanted is None or pool.taken <= wanted:
+        Case.settle(Case.Kind.OVERSOLD, pool, "There is room enough again.")
+    else:
+        Case.open(
+            Case.Kind.OVERSOLD,
+            pool,
+            f"{pool.name}: {pool.taken} are taken or promised, but there are only {wanted}: {pool.taken - wanted} too many.",
+        )

@@ -1,0 +1,1 @@
+"""What a shopper is about to buy: stalls, products, carts."""

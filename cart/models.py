@@ -1,0 +1,206 @@
+"""What a shopper is about to buy: the stalls, their products, and the open cart."""
+
+import hashlib
+import secrets
+import uuid
+from decimal import Decimal
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from bookings.models import Entry, Hold, Pool
+
+
+class Stall(models.Model):
+    """A member seller. The one house stall is the co-operative's own: it gets delivery fees and overpayments."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=120, unique=True)
+    slug = models.SlugField(max_length=80, unique=True)
+    description = models.TextField(blank=True)
+    is_house = models.BooleanField(_("house stall"), default=False)
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["is_house"], condition=Q(is_house=True), name="stall_only_one_house"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProductQuerySet(models.QuerySet["Product"]):
+    def on_sale(self) -> Self:
+        """What the market shows, stall by stall, with all that a page says of it loaded."""
+        listed = self.filter(archived_at=None, stall__archived_at=None).select_related("stall", "pool")
+        return listed.order_by("stall__name", "title", "pk")
+
+    def matching(self, words: str) -> Self:
+        """Products whose title, description or stall has every word."""
+        found = self
+        for word in words.split()[:8]:
+            found = found.filter(
+                Q(title__icontains=word) | Q(description__icontains=word) | Q(stall__name__icontains=word)
+            )
+        return found
+
+
+class Product(models.Model):
+    """This service's copy of what the market sells; without a pool its stock is not counted."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    sku = models.CharField("SKU", max_length=60, unique=True)
+    title = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    stall = models.ForeignKey(Stall, on_delete=models.PROTECT, related_name="products")
+    price = models.DecimalField(max_digits=10, decimal_places=2, help_text=_("For one, tax included."))
+    tax_rate = models.DecimalField(max_digits=5, decimal_places=2, default=Decimal("20.00"), help_text=_("Per cent."))
+    pool = models.OneToOneField(Pool, null=True, blank=True, on_delete=models.PROTECT, related_name="product")
+    picture = models.CharField(max_length=200, blank=True, help_text=_("A path among the static files."))
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ProductQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="product_price_not_negative", condition=Q(price__gte=0)),
+            models.CheckConstraint(
+                name="product_tax_rate_is_a_percentage", condition=Q(tax_rate__gte=0, tax_rate__lt=100)
+            ),
+        ]
+        indexes = [models.Index(fields=["stall", "title", "id"], name="product_by_stall_and_title")]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_on_sale(self) -> bool:
+        """Whether it can be bought at this moment, if any is left."""
+        return self.archived_at is None and self.stall.archived_at is None
+
+
+def new_token() -> str:
+    """A fresh secret for a cart's cookie: 192 random bits."""
+    return secrets.token_urlsafe(24)
+
+
+def hash_token(token: str) -> str:
+    """What the database keeps of a token. (Random 192 bits need no slow hash.)"""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class CartQuerySet(models.QuerySet["Cart"]):
+    def open(self) -> Self:
+        """Carts that no order was made of."""
+        return self.filter(ordered_at=None)
+
+
+class Cart(models.Model):
+    """The open basket. Whoever presents its token may use it; placing an order ends it."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    token_hash = models.CharField(max_length=64, unique=True, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ordered_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = CartQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user"], condition=Q(ordered_at=None), name="cart_one_open_per_user"),
+        ]
+        indexes = [models.Index(fields=["created_at"], condition=Q(ordered_at=None), name="cart_open_by_age")]
+
+    def __str__(self) -> str:
+        return str(self.uuid)[:8]
+
+
+class BurntToken(models.Model):
+    """A token that stopped working when a user adopted its cart; only that user may present it again."""
+
+    token_hash = models.CharField(max_length=64, unique=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    burnt_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.token_hash[:8]
+
+
+class CartItemQuerySet(models.QuerySet["CartItem"]):
+    def loaded(self) -> Self:
+        """Items in the order they were added, with everything that a page or an order says of them."""
+        return self.select_related(
+            "cart", "hold", "product__stall", "product__pool", "entry__calendar__stall", "entry__pool"
+        ).order_by("pk")
+
+
+class CartItem(models.Model):
+    """One line of a cart: a product or an entry, how many, and what it holds if that is scarce."""
+
+    cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="items")
+    product = models.ForeignKey(Product, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    entry = models.ForeignKey(Entry, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    quantity = models.PositiveIntegerField()
+    hold = models.OneToOneField(
+        Hold, null=True, blank=True, on_delete=models.PROTECT, related_name="cart_item", editable=False
+    )
+    # What one cost when the shopper put it in, or last agreed to a higher price.
+    seen_price = models.DecimalField(max_digits=10, decimal_places=2)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    objects = CartItemQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="cartitem_either_product_or_entry",
+                condition=Q(product=None, entry__isnull=False) | Q(product__isnull=False, entry=None),
+            ),
+            models.CheckConstraint(name="cartitem_quantity_positive", condition=Q(quantity__gt=0)),
+            models.UniqueConstraint(fields=["cart", "product"], name="cartitem_one_line_per_product"),
+            models.UniqueConstraint(fields=["cart", "entry"], name="cartitem_one_line_per_entry"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} x {self.thing}"
+
+    @property
+    def thing(self) -> Product | Entry:
+        """The product or the entry that this line is about."""
+        thing = self.product or self.entry
+        assert thing is not None  # noqa: S101 - the database's check constraint says so
+        return thing
+
+    @property
+    def stall(self) -> Stall:
+        """The seller of it."""
+        return self.product.stall if self.product else self.thing.calendar.stall  # type: ignore[union-attr]
+
+    @property
+    def total(self) -> Decimal:
+        """What the line costs now, in the shop's currency."""
+        return self.thing.price * self.quantity
+
+    @property
+    def price_rose(self) -> bool:
+        """Whether it costs more than the shopper has agreed to."""
+        return self.thing.price > self.seen_price
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nobody else can take what the line asks for (always so where nothing is counted)."""
+        return self.thing.pool_id is None or (self.hold is not None and self.hold.quantity >= self.quantity)
+
+    @property
+    def hold_expired(self) -> bool:
+        """Whether the line's hold has run out: it may still be there, but nobody promises it."""
+        if self.thing.pool_id is None:
+            return False
+        return not self.is_held or bool(self.hold and self.hold.until and self.hold.until <= timezone.now())

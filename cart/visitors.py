@@ -1,0 +1,46 @@
+"""Who is asking, and which cart is theirs: the cart's cookie."""
+
+from typing import TypeVar
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+
+from cart import services
+from cart.models import Cart
+from cartsite.models import User
+
+Response = TypeVar("Response", bound=HttpResponseBase)
+
+
+def token_of(request: HttpRequest) -> str:
+    """The cart's token in the visitor's cookie; empty if there is none."""
+    return request.COOKIES.get(settings.CART_COOKIE, "")[:100]
+
+
+def user_of(request: HttpRequest) -> User | None:
+    """The person who signed in, if anybody did."""
+    return request.user if isinstance(request.user, User) else None
+
+
+def basket_for(request: HttpRequest) -> services.Basket:
+    """What the visitor's cart holds, in one query."""
+    return services.basket_of(token_of(request), user_of(request))
+
+
+def open_cart_for(request: HttpRequest) -> tuple[Cart, str | None]:
+    """The visitor's cart, locked, and its token if it is new; call it inside a transaction."""
+    return services.open_cart(token_of(request), user_of(request))
+
+
+def set_cart_cookie(response: Response, token: str | None) -> Response:
+    """Give the visitor their cart's token, if it is new."""
+    if token:
+        response.set_cookie(
+            settings.CART_COOKIE,
+            token,
+            max_age=settings.CART_COOKIE_AGE,
+            httponly=True,
+            secure=settings.COOKIES_SECURE,
+            samesite="Lax",
+        )
+    return response

@@ -1,0 +1,34 @@
+"""The Celery application, and the one way to ask for work to be done soon."""
+
+import logging
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from celery import Celery
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cartsite.settings")
+
+app = Celery("cartsite")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+logger = logging.getLogger(__name__)
+
+
+def soon(task: Any, *args: Any) -> None:
+    """Ask a worker to run the task once the current transaction has committed.
+
+    A hint only: every task asked for this way has a sweep beneath it, so a broker out of reach is logged, not raised.
+    """
+    transaction.on_commit(partial(_send, task.apply_async, args), robust=True)
+
+
+def _send(apply_async: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    try:
+        apply_async(args=args, retry=False, ignore_result=True)
+    except (OperationalError, OSError):
+        logger.warning("The broker is out of reach; the next sweep will do this work.", exc_info=True)

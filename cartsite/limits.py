@@ -1,0 +1,39 @@
+"""How often one address may do a thing: a brake on bots, not a wall."""
+
+import hashlib
+import ipaddress
+
+from django.conf import settings
+from django.core.cache import cache
+from django.http import HttpRequest
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _network_of(address: str) -> str:
+    """The address itself, or for IPv6 the /64 it is in, since that is what one household or bot has."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
+
+
+def is_within(request: HttpRequest, what: str) -> bool:
+    """Count this request towards the limit on `what` (a name in settings.LIMITS); False once the limit is passed."""
+    address = request.META.get("REMOTE_ADDR", "")
+    if settings.LIMITS_SPARE_LOOPBACK and _is_loopback(address):
+        return True
+    most, seconds = settings.LIMITS[what]
+    # A hash: the cache need not know who came here.
+    key = f"limit:{what}:{hashlib.sha256(_network_of(address).encode()).hexdigest()[:32]}"
+    cache.add(key, 0, timeout=seconds)
+    try:
+        return cache.incr(key) <= most
+    except ValueError:  # it ran out between the two calls
+        return True

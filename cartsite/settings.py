@@ -1,0 +1,315 @@
+"""Every setting of the shop, read from the environment, failing loudly.
+
+A missing or bad value stops the start with one line that names it. Where a default stands, it is either safe in
+production or applies with DEBUG on only (`local=...`).
+"""
+
+import ipaddress
+import sys
+import zoneinfo
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+from cartsite.local.postgres import embedded_url
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+LOCAL_DIR = BASE_DIR / ".local"
+
+env = environ.Env()
+env.read_env(BASE_DIR / ".env", overwrite=False)
+
+
+def stop(name: str, reason: str) -> NoReturn:
+    """End the program with one line that names the setting."""
+    sys.exit(f"Setting {name}: {reason}.")
+
+
+def read(kind: Callable[..., Any], name: str, *, local: Any = environ.Env.NOTSET, default: Any = environ.Env.NOTSET) -> Any:
+    """The value of one setting; `default` applies everywhere, `local` with DEBUG on only."""
+    fallback = local if default is environ.Env.NOTSET and DEBUG else default
+    if not env.str(name, default="") and fallback is environ.Env.NOTSET:
+        stop(name, "is missing, and has no safe default in production")
+    try:
+        return kind(name, default=fallback) if env.str(name, default="") else fallback
+    except (ValueError, ImproperlyConfigured) as error:
+        stop(name, f"cannot be read ({error})")
+
+
+def check(name: str, holds: bool, reason: str) -> None:
+    """Stop unless what must be true of a setting is."""
+    if not holds:
+        stop(name, reason)
+
+
+def origin_of(url: str) -> str:
+    """The scheme, host and port of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+# --- What kind of place is this -------------------------------------------------------------------------------------
+
+try:
+    DEBUG = env.bool("DEBUG", default=False)
+    # The demo shop on one's own machine: its logins are public, so they are refused anywhere else.
+    DEMO = env.bool("DEMO", default=False)
+except (ValueError, ImproperlyConfigured) as error:
+    stop("DEBUG or DEMO", f"must be on or off ({error})")
+check("DEMO", DEBUG or not DEMO, "is only possible with DEBUG on")
+
+SECRET_KEY = read(env.str, "SECRET_KEY", local="only-for-this-machine-" + "x" * 40)
+check("SECRET_KEY", DEBUG or len(SECRET_KEY) >= 50, "must have at least 50 characters")
+ALLOWED_HOSTS = read(env.list, "ALLOWED_HOSTS", local=["localhost", "127.0.0.1", "[::1]"])
+check("ALLOWED_HOSTS", DEBUG or "*" not in ALLOWED_HOSTS, "must name the hosts; * is not safe in production")
+PUBLIC_URL = read(env.str, "PUBLIC_URL", local="http://127.0.0.1:8000").rstrip("/")
+check("PUBLIC_URL", PUBLIC_URL == origin_of(PUBLIC_URL), "must be a scheme and a host, such as https://shop.example")
+check("PUBLIC_URL", DEBUG or PUBLIC_URL.startswith("https://"), "must begin with https:// in production")
+HTTPS = PUBLIC_URL.startswith("https://")
+
+# --- The applications -----------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_htmx",
+    "cartsite",
+    "bookings",
+    "cart",
+    "orders",
+    "payments",
+]
+
+MIDDLEWARE = [
+    "cartsite.middleware.trust_proxies",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "cartsite.middleware.allow_admin_scripts",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "cartsite.urls"
+WSGI_APPLICATION = "cartsite.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "cart.context.badge",
+            ],
+            "builtins": ["cartsite.templatetags.shop"],
+        },
+    },
+]
+
+# --- The database: PostgreSQL, everywhere ---------------------------------------------------------------------------
+
+DATABASE_URL = read(env.str, "DATABASE_URL", local="embedded")
+if DATABASE_URL == "embedded":
+    DATABASE_URL = embedded_url()
+DATABASES = {"default": env.db_url_config(DATABASE_URL)}
+check(
+    "DATABASE_URL",
+    DATABASES["default"].get("ENGINE") == "django.db.backends.postgresql",
+    "must begin with postgres:// (or be the word embedded)",
+)
+DATABASES["default"] |= {
+    "CONN_MAX_AGE": read(env.int, "CONN_MAX_AGE", default=600),  # a connection per request costs 9/10 of the throughput
+    "CONN_HEALTH_CHECKS": True,
+}
+# Prepared statements are worth a fifth of the throughput; behind a pooler in transaction mode, switch them off.
+if read(env.bool, "DATABASE_PREPARE", default=True):
+    DATABASES["default"].setdefault("OPTIONS", {}).update(server_side_binding=True, prepare_threshold=5)
+
+# --- People, sessions, cookies --------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "cartsite.User"
+AUTHENTICATION_BACKENDS = ["cartsite.signin.NameOrEmailBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = reverse_lazy("login")
+LOGIN_REDIRECT_URL = reverse_lazy("cart:market")
+LOGOUT_REDIRECT_URL = reverse_lazy("cart:market")
+
+CACHE_URL = read(env.str, "CACHE_URL", local="locmemcache://")
+CACHES = {"default": env.cache_url_config(CACHE_URL)}
+# A cache of one process must not answer for sessions: a sign-out in one worker would not reach the others.
+SESSION_ENGINE = "django.contrib.sessions.backends." + ("db" if "locmem" in CACHE_URL else "cached_db")
+MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"  # anonymous shoppers need no session
+
+CART_COOKIE = "cart"
+CART_COOKIE_AGE = 60 * 60 * 24 * 30  # seconds
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = COOKIES_SECURE = HTTPS
+CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "cartsite.views.stale_form"
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+
+# --- Security headers -----------------------------------------------------------------------------------------------
+
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+try:
+    TRUSTED_PROXIES = [ipaddress.ip_network(net) for net in read(env.list, "TRUSTED_PROXIES", default=[])]
+except ValueError as error:
+    stop("TRUSTED_PROXIES", f"must be addresses or networks ({error})")
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# --- SumUp ----------------------------------------------------------------------------------------------------------
+
+_sumup = "http://127.0.0.1:8001" if DEBUG else "https://api.sumup.com"  # the simulator's place, or SumUp's
+SUMUP_API_URL = read(env.str, "SUMUP_API_URL", default=_sumup).rstrip("/")
+SUMUP_ORIGIN = origin_of(SUMUP_API_URL)
+check("SUMUP_API_URL", SUMUP_API_URL == SUMUP_ORIGIN, "must be a scheme and a host, such as https://api.sumup.com")
+check("SUMUP_API_URL", DEBUG or SUMUP_API_URL.startswith("https://"), "must begin with https:// in production")
+SUMUP_API_KEY = read(env.str, "SUMUP_API_KEY", local="sup_sk_simulator")
+SUMUP_MERCHANT_CODE = read(env.str, "SUMUP_MERCHANT_CODE", local="MROSEASH")
+SUMUP_TIMEOUT = (5, 20)  # seconds to connect, and between two bytes of the answer
+CURRENCY = read(env.str, "CURRENCY", default="GBP")
+# The currencies with two decimals that SumUp lists (shared contract, section 2.1).
+check("CURRENCY", CURRENCY in "BGN BRL CHF CZK DKK EUR GBP NOK PLN RON SEK USD".split(), f"{CURRENCY} is not supported")
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        # Browsers hold a redirect after a form to this list: paying redirects to SumUp's hosted page.
+        "form-action": [SELF, "https://*.sumup.com", SUMUP_ORIGIN],
+    }
+}
+
+# --- Siblings -------------------------------------------------------------------------------------------------------
+
+# name:token pairs. What a token may do does not depend on the name; the name says who asked, in the log.
+INTERNAL_API_TOKENS: dict[str, str] = {}
+for pair in read(env.list, "INTERNAL_API_TOKENS", default=[]):
+    _name, _colon, _token = pair.strip().partition(":")
+    check("INTERNAL_API_TOKENS", bool(_name and len(_token) >= 16), "must be name:token pairs parted by commas, tokens of 16 characters or more")
+    INTERNAL_API_TOKENS[_name] = _token
+
+# --- Language, time, mail, files ------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en-gb"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = read(env.str, "TIME_ZONE", default="Europe/London")
+check("TIME_ZONE", TIME_ZONE in zoneinfo.available_timezones(), f"{TIME_ZONE} is not an IANA time zone")
+
+vars().update(read(env.email_url, "EMAIL_URL", local=env.email_url_config(f"filemail://{LOCAL_DIR}/mail")))
+EMAIL_TIMEOUT = 20  # seconds
+DEFAULT_FROM_EMAIL = read(env.str, "DEFAULT_FROM_EMAIL", local="Rose Ash <shop@demo.test>")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_AUTOREFRESH = DEBUG and not DEMO
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"django": {"handlers": ["console"], "level": "INFO", "propagate": False}},
+}
+
+# --- Work done later (Celery) ---------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = read(env.str, "CELERY_BROKER_URL", local="filesystem://")
+if CELERY_BROKER_URL.startswith("filesystem:"):
+    _queue = LOCAL_DIR / "broker"
+    for _folder in ("queue", "control"):
+        (_queue / _folder).mkdir(parents=True, exist_ok=True)
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_queue / "queue"),
+        "data_folder_out": str(_queue / "queue"),
+        "control_folder": str(_queue / "control"),
+    }
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True  # every task is safe to run twice, none is safe to lose
+CELERY_TASK_TIME_LIMIT = 600  # seconds
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+
+
+def _every(seconds: int, task: str) -> dict[str, Any]:
+    """A sweep; one that waited longer than its own interval is dropped, since the next is already there."""
+    return {"task": task, "schedule": seconds, "options": {"expires": max(seconds, 10)}}
+
+
+CELERY_BEAT_SCHEDULE = {
+    "look at payments that are due": _every(5, "payments.tasks.sweep_payments"),
+    "finish and begin releases": _every(10, "payments.tasks.sweep_releases"),
+    "send the mail that is owed": _every(15, "orders.tasks.send_owed_mail"),
+    "give expired holds back": _every(30, "bookings.tasks.give_expired_back"),
+    "purge abandoned carts": _every(60 * 60, "cart.tasks.purge_abandoned"),
+}
+
+# --- The shop's own rules -------------------------------------------------------------------------------------------
+
+# Per address: (how many, within seconds). They keep a bot from taking every place, and never bind a person in a hurry.
+LIMITS = {"hold": (120, 600), "order": (20, 600), "payment": (30, 600), "signin": (20, 600)}
+LIMITS_SPARE_LOOPBACK = DEMO
+
+UNFOLD = {
+    "SITE_TITLE": _("Rose Ash back office"),
+    "SITE_HEADER": _("Rose Ash"),
+    "SITE_URL": "/",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+}

@@ -1,0 +1,64 @@
+"""How money, moments and paths are written on pages. (A builtin of every template.)"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import template
+from django.conf import settings
+from django.utils import formats, timezone
+
+register = template.Library()
+
+SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$"}
+
+
+def in_words(amount: Decimal, currency: str = "") -> str:
+    """An amount with its currency, such as `£12.50` or `12.50 CHF`."""
+    currency = currency or settings.CURRENCY
+    sign, amount = ("-", -amount) if amount < 0 else ("", amount)
+    symbol = SYMBOLS.get(currency)
+    return f"{sign}{symbol}{amount:.2f}" if symbol else f"{sign}{amount:.2f} {currency}"
+
+
+@register.filter
+def money(amount: Decimal) -> str:
+    """The amount in the shop's currency. (A string: Django would localise a number anew in every row.)"""
+    return in_words(amount)
+
+
+@register.filter
+def plain(number: int) -> str:
+    """A number without localisation."""
+    return str(number)
+
+
+@register.filter
+def local_day(moment: datetime, zone: ZoneInfo | None = None) -> str:
+    """The day of a moment, such as `Saturday 28 November 2026`, in a calendar's zone or the shop's."""
+    return formats.date_format(timezone.localtime(moment, zone), "l j F Y")
+
+
+@register.filter
+def local_time(moment: datetime, zone: ZoneInfo | None = None) -> str:
+    """The time of day of a moment, such as `18:00`, in a calendar's zone or the shop's."""
+    return timezone.localtime(moment, zone).strftime("%H:%M")
+
+
+@register.filter
+def iso(moment: datetime) -> str:
+    """A moment as a machine reads it, in UTC."""
+    return moment.astimezone(ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@register.simple_tag(takes_context=True)
+def with_query(context: dict[str, Any], **changes: Any) -> str:
+    """The query string of this page with some values changed; an empty value drops its name."""
+    query = context["request"].GET.copy()
+    for name, value in changes.items():
+        if value in (None, ""):
+            query.pop(name, None)
+        else:
+            query[name] = str(value)
+    return f"?{query.urlencode()}"

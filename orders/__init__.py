@@ -1,0 +1,1 @@
+"""What a shopper committed to: orders, their lines and their history."""

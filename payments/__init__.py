@@ -1,0 +1,1 @@
+"""How money arrives and returns: attempts, movements, and the only door to SumUp."""
