@@ -68,7 +68,7 @@ def cart_hold_ends(claimed_at: datetime | None = None) -> datetime:
 
 @transaction.atomic
 def claim_all(requests: Sequence[tuple[int, int]], until: datetime | None) -> list[Hold]:
-    """Take quantities out of pools (by primary key), or raise SoldOut and take nothing; one new hold for each request."""
+    """Take quantities out of pools (by primary key), or raise SoldOut and take nothing; a new hold for each request."""
     if not requests:
         return []
     wanted: Counter[int] = Counter()
@@ -157,7 +157,7 @@ def _give_back(holds: HoldQuerySet, *, patient: bool) -> int:
 
 @transaction.atomic
 def split(holds: Iterable[int]) -> dict[int, list[Hold]]:
-    """Turn each hold (by primary key) of n into n holds of 1 without end, for bookings; the new ones by the old one's key."""
+    """Turn each hold (by primary key) of n into n of 1 without end, for bookings; the new ones by the old one's key."""
     whole = lock(holds)
     ones = Hold.objects.bulk_create(
         Hold(pool_id=hold.pool_id, quantity=1, claimed_at=hold.claimed_at)
@@ -187,6 +187,11 @@ def hand_over(hold: Hold, quantity: int) -> None:
     )
 
 
+def new_pool(name: str, wanted: int | None) -> Pool:
+    """A pool that nothing is taken from yet; wanted None means without limit."""
+    return Pool.objects.create(name=name, wanted=wanted, capacity=wanted)
+
+
 @transaction.atomic
 def set_capacity(pool: Pool, wanted: int | None) -> None:
     """Ask for a new capacity (None: unlimited); where more is taken already, it is reached as that is given back.
@@ -202,5 +207,5 @@ def set_capacity(pool: Pool, wanted: int | None) -> None:
         Case.open(
             Case.Kind.OVERSOLD,
             pool,
-            f"{pool.name}: {pool.taken} are taken or promised, but there are only {wanted}: {pool.taken - wanted} too many.",
+            f"{pool.name}: {pool.taken} are taken or promised, but there are only {wanted}.",
         )

@@ -97,8 +97,8 @@ def hash_token(token: str) -> str:
 
 class CartQuerySet(models.QuerySet["Cart"]):
     def open(self) -> Self:
-        """Carts that no order was made of."""
-        return self.filter(ordered_at=None)
+        """Carts that no order was made of, and that were not merged into another."""
+        return self.filter(ordered_at=None, merged_into=None)
 
 
 class Cart(models.Model):
@@ -109,12 +109,17 @@ class Cart(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE)
     created_at = models.DateTimeField(auto_now_add=True)
     ordered_at = models.DateTimeField(null=True, blank=True, editable=False)
+    merged_into = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="+", editable=False
+    )
 
     objects = CartQuerySet.as_manager()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["user"], condition=Q(ordered_at=None), name="cart_one_open_per_user"),
+            models.UniqueConstraint(
+                fields=["user"], condition=Q(ordered_at=None, merged_into=None), name="cart_one_open_per_user"
+            ),
         ]
         indexes = [models.Index(fields=["created_at"], condition=Q(ordered_at=None), name="cart_open_by_age")]
 

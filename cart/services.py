@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
@@ -66,18 +67,22 @@ class Basket:
 # --- Finding a cart ---------------------------------------------------------------------------------------------------
 
 
-def _may_use(token: str, user: User | None, prefix: str = "") -> Q:
-    """Carts that this visitor may use: their own, or the one whose token they present (unless it is another user's)."""
-    own = Q(**{f"{prefix}user": user}) if user else Q(pk__in=[])
-    by_token = Q(**{f"{prefix}token_hash": hash_token(token)}) if token else Q(pk__in=[])
-    if user:
-        by_token &= Q(**{f"{prefix}user": None}) | own
-    return Q(**{f"{prefix}ordered_at": None}) & (by_token | own)
+def _may_use(token: str, user: User | UUID | None, prefix: str = "") -> Q:
+    """Open carts that a visitor may use: their own, or the one whose token they present unless it is another user's."""
+    presented = Q(**{f"{prefix}token_hash": hash_token(token)}) if token else Q(pk__in=[])
+    own = Q(pk__in=[])
+    if user is not None:
+        own = Q(**{f"{prefix}user__uuid" if isinstance(user, UUID) else f"{prefix}user": user})
+        presented &= Q(**{f"{prefix}user": None}) | own
+    return Q(**{f"{prefix}ordered_at": None, f"{prefix}merged_into": None}) & (presented | own)
 
 
-def basket_of(token: str, user: User | None) -> Basket:
-    """What the visitor's cart holds now, in one query; the cart of the token goes before the user's own."""
-    if not token and not user:
+def basket_of(token: str, user: User | UUID | None) -> Basket:
+    """What the visitor's cart holds now, in one query; the cart of the token goes before the user's own.
+
+    Siblings know a user by their UUID, which will do as well.
+    """
+    if not token and user is None:
         return Basket()
     items = list(CartItem.objects.loaded().filter(_may_use(token, user, "cart__")))
     presented = [item for item in items if token and item.cart.token_hash == hash_token(token)]
@@ -89,7 +94,7 @@ def open_cart(token: str, user: User | None) -> tuple[Cart, str | None]:
 
     Call it inside a transaction.
     """
-    if token or user:
+    if token or user is not None:
         carts = list(Cart.objects.select_for_update(no_key=True).filter(_may_use(token, user)).order_by("pk"))
         presented = [cart for cart in carts if token and cart.token_hash == hash_token(token)]
         if found := presented or carts:
@@ -103,7 +108,7 @@ def _new_cart(user: User | None) -> tuple[Cart, str | None]:
         return Cart.objects.create(token_hash=hash_token(token)), token
     # Two tabs may ask at once: a user has one open cart.
     cart, made = Cart.objects.select_for_update(no_key=True).get_or_create(
-        user=user, ordered_at=None, defaults={"token_hash": hash_token(token)}
+        user=user, ordered_at=None, merged_into=None, defaults={"token_hash": hash_token(token)}
     )
     return cart, token if made else None
 
@@ -121,7 +126,7 @@ def check_line(thing: Product | Entry, quantity: int) -> None:
 
 def _too_few(thing: Product | Entry) -> Unavailable:
     """Why there is not enough of it, in words for the shopper."""
-    free = Pool.objects.get(pk=thing.pool_id).free
+    free = Pool.objects.get(pk=thing.pool_id or 0).free
     if not free:
         return Unavailable(_("%(title)s is sold out.") % {"title": thing.title})
     return Unavailable(
@@ -141,6 +146,8 @@ def add(cart: Cart, thing: Product | Entry, quantity: int) -> Basket:
         basket.items.append(item)
     check_line(thing, item.quantity + quantity)
     _set_quantity(item, item.quantity + quantity)
+    if thing.pool is not None:
+        thing.pool.taken += quantity  # so that the page which is rendered next need not read it again
     return basket
 
 
@@ -275,10 +282,7 @@ def adopt(token: str, user: User) -> tuple[Cart, str]:
     # Hold the user still: nothing else may give them another cart meanwhile.
     User.objects.select_for_update().get(pk=user.pk)
     carts = list(
-        Cart.objects.open()
-        .filter(Q(token_hash=burnt) | Q(user=user))
-        .select_for_update(no_key=True)
-        .order_by("pk")
+        Cart.objects.open().filter(Q(token_hash=burnt) | Q(user=user)).select_for_update(no_key=True).order_by("pk")
     )
     presented = next((cart for cart in carts if cart.token_hash == burnt), None)
     own = next((cart for cart in carts if cart.user_id == user.pk), None)
@@ -296,10 +300,12 @@ def adopt(token: str, user: User) -> tuple[Cart, str]:
 
 
 def _move_into(cart: Cart, other: Cart) -> None:
-    """Merge the other cart into this one, and delete it."""
-    items = list(other.items.select_related("hold"))
+    """Merge the other cart into this one. The other stays as an empty signpost: an order may yet return into it."""
+    items = list(other.items.all())
     holds = capacity.lock(item.hold_id for item in items if item.hold_id)
-    other.delete()
+    other.items.all().delete()
+    other.merged_into = cart
+    other.save(update_fields=["merged_into"])
     merge(
         cart,
         [
@@ -323,12 +329,11 @@ def _renew_token(cart: Cart, user: User, presented: str) -> str:
 
 
 def purge_abandoned(most: int = 200) -> int:
-    """Delete up to `most` carts nobody touched for 30 days, giving back what they held; how many. Never an ordered one."""
+    """Delete up to `most` carts nobody touched for 30 days, but no ordered one, and give back their holds; how many."""
     long_ago = timezone.now() - ABANDONED_AFTER
     with transaction.atomic():
         abandoned = (
-            Cart.objects.open()
-            .filter(created_at__lt=long_ago)
+            Cart.objects.filter(ordered_at=None, created_at__lt=long_ago)
             .exclude(items__changed_at__gte=long_ago)
             .select_for_update(no_key=True, skip_locked=True)
         )

@@ -3,7 +3,7 @@
 import uuid
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.validators import RegexValidator
@@ -18,10 +18,10 @@ class Subject(Protocol):
     """Any row that mail, events or cases may be about: it has a UUID that never changes."""
 
     uuid: uuid.UUID
-    _meta: Any
+    _meta: ClassVar[Any]
 
 
-def kind_of(subject: Subject) -> str:
+def kind_of(subject: Subject | type[models.Model]) -> str:
     """The stable name of a subject's kind, such as `orders.order`."""
     return str(subject._meta.label_lower)
 

@@ -32,7 +32,9 @@ def stop(name: str, reason: str) -> NoReturn:
     sys.exit(f"Setting {name}: {reason}.")
 
 
-def read(kind: Callable[..., Any], name: str, *, local: Any = environ.Env.NOTSET, default: Any = environ.Env.NOTSET) -> Any:
+def read(
+    kind: Callable[..., Any], name: str, *, local: Any = environ.Env.NOTSET, default: Any = environ.Env.NOTSET
+) -> Any:
     """The value of one setting; `default` applies everywhere, `local` with DEBUG on only."""
     fallback = local if default is environ.Env.NOTSET and DEBUG else default
     if not env.str(name, default="") and fallback is environ.Env.NOTSET:
@@ -70,7 +72,7 @@ check("SECRET_KEY", DEBUG or len(SECRET_KEY) >= 50, "must have at least 50 chara
 ALLOWED_HOSTS = read(env.list, "ALLOWED_HOSTS", local=["localhost", "127.0.0.1", "[::1]"])
 check("ALLOWED_HOSTS", DEBUG or "*" not in ALLOWED_HOSTS, "must name the hosts; * is not safe in production")
 PUBLIC_URL = read(env.str, "PUBLIC_URL", local="http://127.0.0.1:8000").rstrip("/")
-check("PUBLIC_URL", PUBLIC_URL == origin_of(PUBLIC_URL), "must be a scheme and a host, such as https://shop.example")
+check("PUBLIC_URL", origin_of(PUBLIC_URL) == PUBLIC_URL, "must be a scheme and a host, such as https://shop.example")
 check("PUBLIC_URL", DEBUG or PUBLIC_URL.startswith("https://"), "must begin with https:// in production")
 HTTPS = PUBLIC_URL.startswith("https://")
 
@@ -204,7 +206,8 @@ SUMUP_MERCHANT_CODE = read(env.str, "SUMUP_MERCHANT_CODE", local="MROSEASH")
 SUMUP_TIMEOUT = (5, 20)  # seconds to connect, and between two bytes of the answer
 CURRENCY = read(env.str, "CURRENCY", default="GBP")
 # The currencies with two decimals that SumUp lists (shared contract, section 2.1).
-check("CURRENCY", CURRENCY in "BGN BRL CHF CZK DKK EUR GBP NOK PLN RON SEK USD".split(), f"{CURRENCY} is not supported")
+CURRENCIES = ("BGN", "BRL", "CHF", "CZK", "DKK", "EUR", "GBP", "NOK", "PLN", "RON", "SEK", "USD")
+check("CURRENCY", CURRENCY in CURRENCIES, f"must be one of {', '.join(CURRENCIES)}")
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -228,7 +231,11 @@ CONTENT_SECURITY_POLICY = {
 INTERNAL_API_TOKENS: dict[str, str] = {}
 for pair in read(env.list, "INTERNAL_API_TOKENS", default=[]):
     _name, _colon, _token = pair.strip().partition(":")
-    check("INTERNAL_API_TOKENS", bool(_name and len(_token) >= 16), "must be name:token pairs parted by commas, tokens of 16 characters or more")
+    check(
+        "INTERNAL_API_TOKENS",
+        bool(_name and len(_token) >= 16),
+        "must be name:token pairs parted by commas, tokens of 16 characters or more",
+    )
     INTERNAL_API_TOKENS[_name] = _token
 
 # --- Language, time, mail, files ------------------------------------------------------------------------------------

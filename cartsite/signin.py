@@ -22,6 +22,6 @@ class NameOrEmailBackend(ModelBackend):
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> User | None:
         try:
-            return super().authenticate(request, username=username, password=password, **kwargs)  # type: ignore[return-value]
+            return super().authenticate(request, username=username, password=password, **kwargs)
         except User.MultipleObjectsReturned:
             return None

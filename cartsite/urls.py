@@ -1,2 +1,40 @@
-from django.urls import path
-urlpatterns: list = []
+"""Every address of the shop; the only module that knows every room."""
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import include, path
+
+from cart.api import router as cart_router
+from cartsite import views
+from cartsite.api import api
+from orders.api import router as stock_router
+
+api.add_router("/cart", cart_router)
+api.add_router("/stock", stock_router)
+
+
+def sign_in_for_admin(request: HttpRequest) -> HttpResponse:
+    """Staff sign in where everybody does, so that limits and carts are looked after in one place."""
+    query = request.GET.urlencode()
+    return redirect(f"/sign-in/?{query or 'next=/admin/'}")
+
+
+urlpatterns = [
+    path("", include("cart.urls")),
+    path("", include("bookings.urls")),
+    path("", include("orders.urls")),
+    path("", include("payments.urls")),
+    path("sign-in/", views.SignIn.as_view(), name="login"),
+    path("sign-out/", views.SignOut.as_view(), name="logout"),
+    path("internal/", api.urls),
+    path("admin/login/", sign_in_for_admin),
+    path("admin/", admin.site.urls),
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+]
+
+handler400 = views.bad_request
+handler403 = views.forbidden
+handler404 = views.not_found
+handler500 = views.broken

@@ -124,4 +124,4 @@ def broken(request: HttpRequest) -> HttpResponse:
     title, detail = _("Something went wrong"), _("It is our fault, and we were told. Please try again in a minute.")
     if request.path_info.startswith("/internal/"):
         return problem(500, title, detail)
-    return render(None, "cartsite/broken.html", {"title": title, "detail": detail}, status=500)  # type: ignore[arg-type]
+    return render(None, "cartsite/broken.html", {"title": title, "detail": detail}, status=500)

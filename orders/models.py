@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, Self
 
 from django.conf import settings
@@ -209,7 +208,9 @@ class OrderLine(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["order", "position"], name="orderline_one_per_position"),
             models.CheckConstraint(name="orderline_quantity_positive", condition=Q(quantity__gt=0)),
-            models.CheckConstraint(name="orderline_total_is_price_times_quantity", condition=Q(total=F("unit_price") * F("quantity"))),
+            models.CheckConstraint(
+                name="orderline_total_is_price_times_quantity", condition=Q(total=F("unit_price") * F("quantity"))
+            ),
             models.CheckConstraint(
                 name="orderline_kind_fits_its_thing",
                 condition=Q(kind="product", product__isnull=False, entry=None)
@@ -224,6 +225,12 @@ class OrderLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} x {self.title}"
+
+    @property
+    def pool_id(self) -> int | None:
+        """The pool that the line's thing takes from, if it is counted."""
+        thing = self.product or self.entry
+        return thing.pool_id if thing else None
 
 
 class LineAllocation(models.Model):

@@ -14,7 +14,7 @@ from orders.models import Order
 
 
 def new_reference() -> str:
-    """A checkout reference SumUp has never seen: at most 64 ASCII characters, no personal data (contract, section 2.1)."""
+    """A reference SumUp has never seen: at most 64 ASCII characters, no personal data (contract, section 2.1)."""
     return f"ra-{uuid.uuid4().hex}"
 
 
@@ -71,6 +71,7 @@ class Payment(models.Model):
     next_look_at = models.DateTimeField(null=True, blank=True)
     looks = models.PositiveIntegerField(default=0)
     last_look_at = models.DateTimeField(null=True, blank=True)
+    answered_at = models.DateTimeField(null=True, blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)
     # When SumUp first called it EXPIRED; a second such answer a minute later closes it.
     expired_since = models.DateTimeField(null=True, blank=True)

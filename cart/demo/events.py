@@ -1,0 +1,227 @@
+"""What is on in the demo: four calendars, and what recurs in each. Times are what the clock on the wall says there.
+
+Prices keep the rule of `cart.demo.goods`.
+"""
+
+from datetime import date, time
+from typing import NamedTuple
+
+MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY, SATURDAY, SUNDAY = range(7)
+BREAD_WORKSHOP = "Bread workshop"
+MASTERCLASS = "Sourdough masterclass"
+
+
+class Series(NamedTuple):
+    """A thing that recurs on a weekday, every so many weeks; `every` 0 means that one such date is always coming."""
+
+    title: str
+    description: str
+    weekday: int
+    starts: time
+    ends: time
+    places: int
+    price: str
+    every: int = 1
+    offset: int = 0
+    vat: str = "20.00"
+
+    def falls_on(self, day: date) -> bool:
+        """Whether it takes place on that day; weeks are counted from one fixed Monday, so that the answer stands."""
+        week = (day.toordinal() - 1) // 7
+        return day.weekday() == self.weekday and (not self.every or week % self.every == self.offset)
+
+
+class Programme(NamedTuple):
+    """A calendar of the demo, with what is on in it; `draw` says how its picture is drawn."""
+
+    slug: str
+    stall: str
+    name: str
+    description: str
+    place: str
+    zone: str
+    draw: str
+    series: tuple[Series, ...]
+
+    @property
+    def picture(self) -> str:
+        """Where its picture is among the static files."""
+        return f"demo/{self.slug}.svg"
+
+
+BAKEHOUSE = Programme(
+    "the-bakehouse",
+    "millstone-bakery",
+    "The Bakehouse",
+    "Flour on your sleeves and something warm to carry home. Aprons are provided; rings are best left behind.",
+    "The Old Bakehouse, Mill Lane, Rose Ash",
+    "Europe/London",
+    "loaf crust wheat",
+    (
+        Series(
+            BREAD_WORKSHOP,
+            "A morning at the long table: mix, knead, shape and bake two loaves, and have soup while they rise.",
+            SATURDAY,
+            time(10),
+            time(13, 30),
+            places=12,
+            price="38.50",
+        ),
+        Series(
+            MASTERCLASS,
+            "A whole day on sourdough alone, from feeding the starter to reading the crust. Five people, no hurry.",
+            SUNDAY,
+            time(10),
+            time(16),
+            places=5,
+            price="85.00",
+            every=0,
+        ),
+        Series(
+            "Family pizza evening",
+            "Children make the dough, grown-ups mind the oven, everyone eats. A place feeds one person of any size.",
+            FRIDAY,
+            time(17, 30),
+            time(19, 30),
+            places=24,
+            price="9.50",
+            every=2,
+        ),
+    ),
+)
+
+WALKS = Programme(
+    "walks-and-foraging",
+    "rose-ash",
+    "Walks & Foraging",
+    "Slow walks with people who know the hedges. Stout shoes, please; dogs on leads are welcome.",
+    "The Market Cross, Rose Ash",
+    "Europe/London",
+    "hills sage honey",
+    (
+        Series(
+            "Guided hedgerow walk",
+            "Two gentle miles along the green lanes, with stories about what grows there and who planted it.",
+            SUNDAY,
+            time(9, 30),
+            time(11, 30),
+            places=20,
+            price="6.50",
+        ),
+        Series(
+            "Foraging for beginners",
+            "What to pick, what to leave and what never to touch, ending with something hot made from the basket.",
+            SATURDAY,
+            time(14),
+            time(16, 30),
+            places=14,
+            price="18.50",
+            every=2,
+        ),
+        Series(
+            "Sunrise walk",
+            "Up the beacon in the dark and down again by daylight, with a flask of cocoa at the top.",
+            WEDNESDAY,
+            time(5, 45),
+            time(8),
+            places=15,
+            price="7.80",
+            every=2,
+            offset=1,
+        ),
+        Series(
+            "Path-mending morning",
+            "Bring gloves and an hour or three. We clear the paths, and the co-operative pays for the cake.",
+            TUESDAY,
+            time(10),
+            time(12, 30),
+            places=40,
+            price="0.00",
+            every=2,
+        ),
+    ),
+)
+
+CLAY_ROOM = Programme(
+    "clay-room-evenings",
+    "the-clay-room",
+    "Clay Room Evenings",
+    "Wheels, clay and a kettle in the old chapel. Everything you make is fired and ready a fortnight later.",
+    "The Old Chapel, Kiln Street, Rose Ash",
+    "Europe/London",
+    "jug terracotta cream",
+    (
+        Series(
+            "Pottery evening",
+            "Hand-building for anyone: a bowl, a tile, a small odd animal. Clay, glaze and firing are included.",
+            THURSDAY,
+            time(18, 30),
+            time(21),
+            places=10,
+            price="26.50",
+        ),
+        Series(
+            "First turns on the wheel",
+            "A wheel to yourself and a potter at your elbow. You will get wet, and you will take home a bowl.",
+            SATURDAY,
+            time(13),
+            time(16),
+            places=6,
+            price="44.50",
+        ),
+        Series(
+            "Candle-pouring afternoon",
+            "With Wick & Lather: choose a scent, pour two candles and learn why wicks misbehave.",
+            SUNDAY,
+            time(14),
+            time(16),
+            places=12,
+            price="24.50",
+            every=2,
+            offset=1,
+        ),
+        Series(
+            "Mending table",
+            "Bring a broken pot, a torn cuff or a wobbly chair, and sit with somebody who can mend it.",
+            MONDAY,
+            time(18),
+            time(20),
+            places=16,
+            price="0.00",
+            every=2,
+        ),
+    ),
+)
+
+CANAL = Programme(
+    "canal-cellar-tastings",
+    "fold-dairy",
+    "Canal Cellar Tastings",
+    "Our sister co-operative's cellar by the water, where British cheese and Dutch patience meet over a long table.",
+    "De Kaaskelder, Brouwersgracht, Amsterdam",
+    "Europe/Amsterdam",
+    "wheel honey carrot",
+    (
+        Series(
+            "Cheese and cider tasting",
+            "Six cheeses, three ciders and a map of where they come from. Bread is passed until nobody wants more.",
+            FRIDAY,
+            time(19),
+            time(21),
+            places=18,
+            price="32.50",
+        ),
+        Series(
+            "Honey tasting with the beekeepers",
+            "Heather, lime, buckwheat and a few you cannot buy, with the two sisters who carried them over.",
+            WEDNESDAY,
+            time(19, 30),
+            time(21),
+            places=16,
+            price="19.50",
+            every=2,
+        ),
+    ),
+)
+
+PROGRAMMES = (BAKEHOUSE, WALKS, CLAY_ROOM, CANAL)

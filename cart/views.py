@@ -1,0 +1,130 @@
+"""The market and the cart: fast with htmx, complete without JavaScript."""
+
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from bookings.models import Entry
+from cart import services
+from cart.forms import AddForm, QuantityForm
+from cart.models import CartItem, Product
+from cart.services import Basket, Unavailable
+from cart.visitors import basket_for, open_cart_for, set_cart_cookie
+from cartsite import limits
+from cartsite.http import is_htmx, wants_fragment
+from cartsite.paging import page_of
+from cartsite.views import too_many
+
+PER_PAGE = 60
+
+
+@require_safe
+def market(request: HttpRequest) -> HttpResponse:
+    """Products by stall, those that have all the words of `q` if there are any."""
+    words = request.GET.get("q", "").replace("\x00", "")[:100].strip()
+    products = Product.objects.on_sale().matching(words)
+    page = page_of(products, ("stall__name", "title", "pk"), request.GET.get("after", ""), PER_PAGE)
+    template = "cart/_products.html" if wants_fragment(request) else "cart/market.html"
+    return render(request, template, {"page": page, "words": words})
+
+
+@require_safe
+def detail(request: HttpRequest) -> HttpResponse:
+    """The cart: lines of both kinds, what they cost, and how long scarce ones are held."""
+    return render(request, "cart/detail.html", {"basket": basket_for(request)})
+
+
+@require_POST
+def add_item(request: HttpRequest) -> HttpResponse:
+    """Put a product or places at an entry into the cart; htmx swaps the form and the badge, a browser gets the cart."""
+    if not limits.is_within(request, "hold"):
+        return too_many(request)
+    form = AddForm(request.POST)
+    thing = _find_thing(form)
+    error, token = "", None
+    basket: Basket | None = None
+    if form.is_valid():
+        try:
+            with transaction.atomic():
+                cart, token = open_cart_for(request)
+                basket = services.add(cart, thing, form.cleaned_data["quantity"])
+        except Unavailable as unavailable:
+            error = str(unavailable)
+    else:
+        error = str(form.errors["quantity"][0])
+    return set_cart_cookie(_answer_add(request, thing, basket, error), None if error else token)
+
+
+def _find_thing(form: AddForm) -> Product | Entry:
+    """The product or the entry that the form names; 404 if it names neither, or one that nobody can see."""
+    form.is_valid()
+    if sku := form.cleaned_data.get("product"):
+        return get_object_or_404(Product.objects.select_related("stall", "pool"), sku=sku, archived_at=None)
+    if entry := form.cleaned_data.get("entry"):
+        return get_object_or_404(Entry.objects.listed(), pk=entry)
+    raise Http404
+
+
+def _answer_add(request: HttpRequest, thing: Product | Entry, basket: Basket | None, error: str) -> HttpResponse:
+    status = 422 if error else 200
+    basket = basket or basket_for(request)
+    if is_htmx(request):
+        context = {"thing": thing, "basket": basket, "error": error, "added": not error}
+        return render(request, "cart/_added.html", context, status=status)
+    if error:
+        return render(request, "cart/detail.html", {"basket": basket, "error": error}, status=status)
+    return redirect("cart:detail")
+
+
+@require_POST
+def update_item(request: HttpRequest, item_id: int) -> HttpResponse:
+    """Change a line's quantity, 0 removes it; htmx swaps the lines, a plain browser reloads."""
+    if not limits.is_within(request, "hold"):
+        return too_many(request)
+    form = QuantityForm(request.POST)
+    basket, error = None, ""
+    if form.is_valid():
+        try:
+            basket = _set_quantity(request, item_id, form.cleaned_data["quantity"])
+        except CartItem.DoesNotExist:
+            raise Http404 from None  # another's line, or one removed in another tab
+        except Unavailable as unavailable:
+            error = str(unavailable)
+    else:
+        error = str(form.errors["quantity"][0])
+    return _answer_change(request, basket or basket_for(request), error, item_id)
+
+
+@transaction.atomic
+def _set_quantity(request: HttpRequest, item_id: int, quantity: int) -> Basket:
+    cart, _token = open_cart_for(request)
+    return services.set_quantity(cart, item_id, quantity)
+
+
+def _answer_change(request: HttpRequest, basket: Basket, error: str = "", item_id: int = 0) -> HttpResponse:
+    """The changed lines for htmx; the whole page with the error beside its line, or a redirect, for a plain browser."""
+    context = {"basket": basket, "error": error, "error_item": item_id}
+    if is_htmx(request):
+        return render(request, "cart/_items.html", context, status=422 if error else 200)
+    if error:
+        return render(request, "cart/detail.html", context, status=422)
+    return redirect("cart:detail")
+
+
+@require_POST
+def accept_prices(request: HttpRequest) -> HttpResponse:
+    """The shopper agrees to prices that went up."""
+    with transaction.atomic():
+        cart, token = open_cart_for(request)
+        services.accept_prices(cart)
+    return set_cart_cookie(_answer_change(request, basket_for(request)), token)
+
+
+@require_POST
+def renew(request: HttpRequest) -> HttpResponse:
+    """Hold what is scarce for another while, an hour in all."""
+    with transaction.atomic():
+        cart, token = open_cart_for(request)
+        services.renew(cart)
+    return set_cart_cookie(_answer_change(request, basket_for(request)), token)

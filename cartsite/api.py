@@ -1,0 +1,58 @@
+"""The frame of the JSON API for sibling services: who may ask, and how it says no (RFC 9457)."""
+
+import logging
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.crypto import constant_time_compare
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.security import HttpBearer
+
+from cartsite.problems import problem
+
+logger = logging.getLogger(__name__)
+
+
+class SiblingToken(HttpBearer):
+    """A bearer token from INTERNAL_API_TOKENS; no cookie authenticates here."""
+
+    def authenticate(self, request: HttpRequest, token: str) -> str | None:
+        """The sibling's name; None if nobody has this token. Every known token is compared."""
+        known = settings.INTERNAL_API_TOKENS.items()
+        fitting = [name for name, secret in known if constant_time_compare(secret, token)]
+        return fitting[0] if fitting else None
+
+
+api = NinjaAPI(
+    title="Rose Ash cart, for sibling services",
+    version="1",
+    auth=SiblingToken(),
+    urls_namespace="internal",
+    docs_url=None,
+    openapi_url="/openapi.json",
+)
+
+
+@api.exception_handler(AuthenticationError)
+def say_unauthorised(request: HttpRequest, error: Any) -> HttpResponse:
+    response = problem(401, "Unauthorised", "Send `Authorization: Bearer <token>` with a token this service knows.")
+    response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+@api.exception_handler(ValidationError)
+def say_invalid(request: HttpRequest, error: Any) -> HttpResponse:
+    errors = [{"at": ".".join(str(part) for part in e["loc"]), "detail": e["msg"]} for e in error.errors]
+    return problem(422, "Invalid request", "; ".join(f"{e['at']}: {e['detail']}" for e in errors), errors=errors)
+
+
+@api.exception_handler(HttpError)
+def say_http_error(request: HttpRequest, error: Any) -> HttpResponse:
+    return problem(error.status_code, "Request refused", error.message)
+
+
+@api.exception_handler(Http404)
+def say_not_found(request: HttpRequest, error: Any) -> HttpResponse:
+    return problem(404, "Not found", str(error) or "There is nothing at this address.")

@@ -1,0 +1,47 @@
+"""How gunicorn serves the shop, here and in production. Secrets in URLs never reach its logs."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+
+# The token of a webhook, and any long part of a path that is no plain words: keys and tokens look like that.
+SECRET = re.compile(r"(?<=/webhooks/sumup/)[^/?\s]+|(?<=/)(?=[^/?\s]*[0-9A-Z])[\w~-]{20,}(?=[/?\s]|$)")
+MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn makes its files there safely
+QUERY = re.compile(r"\?\S*")
+
+
+def masked(url: str) -> str:
+    """A URL's path as a log may show it: without the query, and without what looks like a secret."""
+    return SECRET.sub("***", QUERY.sub("", url))
+
+
+class DiscreetLogger(Logger):  # type: ignore[misc] # gunicorn has no types
+    """Gunicorn's logs with secrets left out."""
+
+    def atoms(self, resp: Any, req: Any, environ: dict[str, Any], request_time: Any) -> dict[str, Any]:
+        """What the access log may say. The path is the one that was sent: a decoded one could forge lines."""
+        found: dict[str, Any] = super().atoms(resp, req, environ, request_time)
+        return found | {"U": masked(environ["RAW_URI"])}
+
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """Log an error that came through to gunicorn; it names the URL."""
+        super().exception(msg, *(masked(arg) if isinstance(arg, str) else arg for arg in args), **kwargs)
+
+
+preload_app = True  # code is shared between workers, and a broken setting stops the start instead of every worker
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
+threads = int(os.environ.get("WEB_THREADS") or 8)
+timeout = 60  # seconds
+graceful_timeout = 20
+max_requests = 10_000  # then a worker is replaced, so that nothing can pile up for ever
+max_requests_jitter = 1_000
+worker_tmp_dir = str(MEMORY) if MEMORY.is_dir() else None  # a heartbeat must not wait for a disk
+control_socket_disable = True  # nobody steers it from outside, and it would need a home folder
+
+logger_class = DiscreetLogger
+accesslog = "-"
+access_log_format = "%(t)s %(m)s %(U)s %(s)s %(M)sms"

@@ -1,0 +1,16 @@
+"""What a request asks for."""
+
+from django.http import HttpRequest
+from django_htmx.middleware import HtmxDetails
+
+
+def is_htmx(request: HttpRequest) -> bool:
+    """Whether htmx asks, and so gets the changed fragments instead of a page or a redirect."""
+    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
+    return bool(htmx)
+
+
+def wants_fragment(request: HttpRequest) -> bool:
+    """Whether htmx asks for a part of the page, rather than follows a boosted link to all of it."""
+    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
+    return bool(htmx) and not htmx.boosted

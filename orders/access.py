@@ -1,0 +1,63 @@
+"""Who may see an order: its user, or whoever holds its secret link.
+
+The first visit with a secret sets a signed cookie for that one order and goes on to an address without it.
+"""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from django.conf import settings
+from django.core.signing import BadSignature, Signer
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.utils.crypto import constant_time_compare
+
+from orders.models import Order
+
+Response = TypeVar("Response", bound=HttpResponseBase)
+
+_signer = Signer(salt="orders.access")
+COOKIE = "order"
+COOKIE_AGE = 60 * 60 * 24 * 365  # seconds
+
+
+def find_order(request: HttpRequest, number: str) -> Order:
+    """The order if this visitor may see it; Http404 otherwise, whether it exists or not."""
+    order = find_by_number(number)
+    if order is None or not may_see(request, order):
+        raise Http404
+    return order
+
+
+def find_by_number(number: str) -> Order | None:
+    """An order by its number, in any case; None if there is none."""
+    return Order.objects.select_related("user").filter(number=number.upper()).first()
+
+
+def may_see(request: HttpRequest, order: Order) -> bool:
+    """Whether the visitor is the order's user, or came with its secret link before."""
+    if order.user_id is not None and request.user.pk == order.user_id:
+        return True
+    try:
+        return constant_time_compare(_signer.unsign(request.COOKIES.get(COOKIE, "")), str(order.uuid))
+    except BadSignature:
+        return False
+
+
+def any_fits(secrets: Iterable[str], presented: str) -> bool:
+    """Whether one of the secrets was presented; every one is compared, so that the time taken tells nothing."""
+    fitting = [secret for secret in secrets if constant_time_compare(secret, presented)]
+    return bool(fitting)
+
+
+def remember(response: Response, order: Order) -> Response:
+    """Let this browser see this order from now on; the cookie is sent to the order's own addresses only."""
+    response.set_cookie(
+        COOKIE,
+        _signer.sign(str(order.uuid)),
+        max_age=COOKIE_AGE,
+        path=order.get_absolute_url(),
+        httponly=True,
+        secure=settings.COOKIES_SECURE,
+        samesite="Lax",
+    )
+    return response

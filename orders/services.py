@@ -1,0 +1,174 @@
+"""What becomes of an order after it was placed: confirmed, revived, let go, completed."""
+
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from bookings import capacity
+from bookings import services as bookings
+from bookings.models import Booking
+from cart import services as carts
+from cart.models import Cart
+from cartsite.celery import soon
+from cartsite.models import Case, Message, User
+from orders.models import LineFact, Order, OrderLine
+from orders.tasks import send_owed_mail
+
+
+def lock(order_id: int) -> Order:
+    """The order, held still until the transaction ends."""
+    return Order.objects.select_for_update(no_key=True).get(pk=order_id)
+
+
+def owe_mail(order: Order, kind: str, occurrence: str = "") -> None:
+    """Owe the order's shopper a mail of this kind, and ask for it to be sent soon."""
+    Message.owe(order, kind, occurrence)
+    soon(send_owed_mail)
+
+
+@transaction.atomic
+def confirm(order: Order, *, cause: str) -> bool:
+    """The money is ours: make good on what was bought. Only the call that moves the order does anything."""
+    if not order.move_to(Order.Status.CONFIRMED, cause=cause):
+        return False
+    _make_good(order)
+    return True
+
+
+@transaction.atomic
+def revive(order: Order, *, cause: str, by: User | None = None) -> bool:
+    """Confirm an order that had let its capacity go, claiming all of it again first; False if there is no room.
+
+    A machine (`by` nobody) revives expired orders only: what a person cancelled stays so until a person says otherwise.
+    """
+    come_from = Order.REVIVES_FROM if by else [Order.Status.EXPIRED]
+    lines = list(order.lines.select_related("product", "entry"))
+    if any(line.entry and line.entry.closes_at <= timezone.now() for line in lines):
+        return False
+    try:
+        with transaction.atomic():
+            if not order.move_to(Order.Status.CONFIRMED, cause=cause, by=by, come_from=come_from):
+                return False
+            _claim_again(lines)
+            _make_good(order)
+    except capacity.SoldOut:
+        order.refresh_from_db(fields=["status"])
+        return False
+    return True
+
+
+def _claim_again(lines: Iterable[OrderLine]) -> None:
+    """Fresh holds without end for every scarce line; SoldOut if there is no room for all of them."""
+    scarce = [line for line in lines if line.pool_id is not None]
+    holds = capacity.claim_all([(line.pool_id or 0, line.quantity) for line in scarce], until=None)
+    for line, hold in zip(scarce, holds, strict=True):
+        line.hold = hold
+    OrderLine.objects.bulk_update(scarce, ["hold"])
+
+
+def _make_good(order: Order) -> None:
+    """Issue places and owe the confirmation. A place at an entry that was called off is a case, not a booking."""
+    places = list(order.lines.filter(kind=OrderLine.Kind.ENTRY, hold__isnull=False).select_related("entry"))
+    called_off = [line for line in places if line.entry and line.entry.cancelled_at]
+    for line in called_off:
+        Case.open(
+            Case.Kind.ENTRY_CANCELLED,
+            line,
+            _("%(title)s was paid for in order %(number)s, but it is cancelled: the money must go back.")
+            % {"title": line.title, "number": order.number},
+            at_stake=line.total,
+        )
+    bookings.issue(
+        bookings.Sale(order_line=line.pk, entry=line.entry_id or 0, hold=line.hold_id or 0)
+        for line in places
+        if line not in called_off
+    )
+    owe_mail(order, "confirmation")
+
+
+@transaction.atomic
+def let_go(order: Order, cart: Cart | None) -> bool:
+    """End an unpaid order the way its closing says, moving its holds into the cart, or giving them back without one.
+
+    Call it with both locked, and only when none of the order's payments can be paid any more.
+    """
+    if not order.move_to(order.closing_to, cause=order.closing_by, by=order.closing_user):
+        return False
+    lines = list(order.lines.all())
+    if cart is None:
+        capacity.give_back(line.hold_id for line in lines if line.hold_id)
+    else:
+        _put_back(cart, lines)
+    return True
+
+
+def _put_back(cart: Cart, lines: list[OrderLine]) -> None:
+    """Merge an order's lines, with what they hold, into a cart."""
+    holds = capacity.lock(line.hold_id for line in lines if line.hold_id)
+    capacity.hand_back_to_cart(holds)
+    OrderLine.objects.filter(pk__in=[line.pk for line in lines]).update(hold=None)
+    carts.merge(
+        cart,
+        [
+            carts.Line(line.product_id, line.entry_id, line.quantity, holds.get(line.hold_id or 0), line.unit_price)
+            for line in lines
+            if line.kind in (OrderLine.Kind.PRODUCT, OrderLine.Kind.ENTRY)
+        ],
+    )
+
+
+@transaction.atomic
+def cancel_confirmed(order: Order, *, by: User, cause: str) -> bool:
+    """Staff call a confirmed order off: its places and stock are freed. Money goes back by a refund, not by this.
+
+    False once anything of it was collected or attended.
+    """
+    order = lock(order.pk)
+    if LineFact.objects.filter(line__order=order).exists():
+        return False
+    if not order.move_to(Order.Status.CANCELLED, cause=cause, by=by, come_from=[Order.Status.CONFIRMED]):
+        return False
+    bookings.cancel(Booking.objects.filter(order_line__order=order))
+    capacity.give_back(order.lines.filter(hold__isnull=False).values_list("hold_id", flat=True))
+    if order.total > 0:
+        Case.open(
+            Case.Kind.OVERPAID,
+            order,
+            _("Order %(number)s was cancelled after it was paid: the money must go back.") % {"number": order.number},
+            at_stake=order.total,
+        )
+    return True
+
+
+class CannotRecord(ValueError):
+    """More would be collected, attended, missed or cancelled than was bought; the text says so."""
+
+
+@transaction.atomic
+def record_fact(line: OrderLine, kind: str, quantity: int, *, by: User | None) -> None:
+    """Write down that so many of a confirmed order's line were collected, attended, missed or cancelled.
+
+    Collected goods leave their pool. Once every line is accounted for, the order is completed. Raises CannotRecord.
+    """
+    order = lock(line.order_id)
+    done = line.facts.aggregate(sum=Sum("quantity"))["sum"] or 0
+    if order.status != Order.Status.CONFIRMED or not 0 < quantity <= line.quantity - done:
+        raise CannotRecord(
+            _("%(title)s: %(open)d of %(all)d are still to be accounted for.")
+            % {"title": line.title, "open": line.quantity - done, "all": line.quantity}
+        )
+    LineFact.objects.create(line=line, kind=kind, quantity=quantity, by=by)
+    order.record(f"line_{kind}", by=by, line=str(line.uuid), quantity=quantity)
+    if line.hold is not None and kind == LineFact.Kind.COLLECTED:
+        capacity.hand_over(line.hold, quantity)
+    _complete_if_accounted_for(order)
+
+
+def _complete_if_accounted_for(order: Order) -> None:
+    lines = order.lines.filter(kind__in=[OrderLine.Kind.PRODUCT, OrderLine.Kind.ENTRY])
+    counted = lines.annotate(done=Sum("facts__quantity")).values_list("quantity", "done")
+    if all(quantity == done for quantity, done in counted):
+        order.move_to(Order.Status.COMPLETED, cause="everything accounted for")

@@ -1,0 +1,202 @@
+"""Checkout, the order's own pages, and the way back from SumUp."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import HttpResponseClientRedirect
+
+from cart.visitors import basket_for, open_cart_for, set_cart_cookie, token_of, user_of
+from cartsite import limits
+from cartsite.http import is_htmx, wants_fragment
+from cartsite.paging import page_of
+from cartsite.views import too_many
+from orders import access
+from orders.forms import CheckoutForm, OrderFilterForm
+from orders.models import Order
+from orders.placing import CannotPlace, place
+from payments import releasing, starting, sweeping
+from payments.models import Payment
+
+PER_PAGE = 25
+
+
+# --- Checkout ---------------------------------------------------------------------------------------------------------
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def checkout(request: HttpRequest) -> HttpResponse:
+    """Who orders, and a last look at exactly what will be charged; a POST places the order and leads to SumUp."""
+    if request.method == "POST":
+        return _place(request)
+    return _review(request, None)
+
+
+def _review(request: HttpRequest, form: CheckoutForm | None, reasons: tuple[str, ...] = ()) -> HttpResponse:
+    """The review page, with what was typed and why it did not go on."""
+    basket = basket_for(request)
+    if not basket.items:
+        return redirect("cart:detail")
+    fresh = {"cart": basket.items[0].cart.uuid, "agreed": basket.fingerprint}
+    if form is None:
+        user = user_of(request)
+        form = CheckoutForm(initial=fresh | ({"name": user.name, "email": user.email} if user else {}))
+    else:
+        form.data = form.data.copy()  # type: ignore[attr-defined]
+        form.data.update({name: str(value) for name, value in fresh.items()})  # type: ignore[attr-defined]
+    context = {"basket": basket, "form": form, "reasons": reasons}
+    return render(request, "orders/checkout.html", context, status=422 if form.is_bound else 200)
+
+
+def _place(request: HttpRequest) -> HttpResponse:
+    if not limits.is_within(request, "order"):
+        return too_many(request)
+    form = CheckoutForm(request.POST)
+    if not form.is_valid():
+        return _review(request, form)
+    data = form.cleaned_data
+    try:
+        order, _is_new = place(
+            data["cart"],
+            token=token_of(request),
+            user=user_of(request),
+            agreed=data["agreed"],
+            name=data["name"],
+            email=data["email"],
+        )
+    except CannotPlace as refusal:
+        return _review(request, form, refusal.reasons)
+    return access.remember(_go_and_pay(request, order), order)
+
+
+def _go_and_pay(request: HttpRequest, order: Order) -> HttpResponse:
+    """To SumUp's page if there is one to go to, else to the order's page with a plain sentence."""
+    if not order.is_awaiting_payment:
+        return redirect(order)
+    if not limits.is_within(request, "payment"):
+        return too_many(request)
+    try:
+        payment = starting.start(order)
+    except starting.CannotPay as refusal:
+        messages.warning(request, str(refusal))
+        return redirect(order)
+    if payment.status in Payment.AT_SUMUP:
+        return HttpResponseRedirect(payment.checkout_url)
+    if payment.status != Payment.Status.CAPTURED:
+        messages.warning(
+            request, _("The payment page cannot be reached just now. Your order is safe; please try again in a moment.")
+        )
+    return redirect(order)
+
+
+# --- The order's own pages --------------------------------------------------------------------------------------------
+
+
+@never_cache
+@require_safe
+def detail(request: HttpRequest, number: str) -> HttpResponse:
+    """The order for whoever may see it; a visit with the secret key goes on to the address without it."""
+    if "key" in request.GET:
+        return _take_secret(number, request.GET["key"], "orders:detail", lambda order: [order.key])
+    order = access.find_order(request, number)
+    context = _context(order)
+    if wants_fragment(request):
+        return render(request, "orders/_status.html", context)
+    return render(request, "orders/detail.html", context)
+
+
+def _context(order: Order) -> dict[str, Any]:
+    """Everything that the order's pages say, in the same few queries for any number of lines."""
+    payment = order.payments.order_by("-created_at").first()
+    return {
+        "order": order,
+        "lines": list(order.lines.select_related("stall", "entry__calendar").prefetch_related("bookings")),
+        "contact": getattr(order, "contact", None),
+        "movements": list(order.movements.exclude(kind="fee").order_by("pk")),
+        "payment": payment,
+        "in_doubt": payment is not None and payment.status in Payment.UNSENT,
+        "can_withdraw": order.closing_by == Order.Closer.SHOPPER
+        and payment is not None
+        and payment.status in Payment.AT_SUMUP
+        and payment.expired_since is None,
+    }
+
+
+@never_cache
+@require_safe
+def back_from_sumup(request: HttpRequest, number: str) -> HttpResponse:
+    """ "We are confirming with the bank": asks SumUp itself, polls, and never says failed before it is sure."""
+    if "token" in request.GET:
+        return _take_secret(number, request.GET["token"], "orders:return", _way_back_tokens)
+    order = access.find_order(request, number)
+    payment = order.payments.order_by("-created_at").first()
+    if payment is not None and order.is_awaiting_payment:
+        sweeping.look_now(payment.pk)
+        order.refresh_from_db()
+    if not order.is_awaiting_payment:
+        return HttpResponseClientRedirect(order.get_absolute_url()) if is_htmx(request) else redirect(order)
+    template = "orders/_confirming.html" if wants_fragment(request) else "orders/confirming.html"
+    return render(request, template, _context(order))
+
+
+def _take_secret(number: str, presented: str, go_to: str, secrets_of: Callable[[Order], Iterable[str]]) -> HttpResponse:
+    """Let whoever has a secret of the order see it from now on, at an address without the secret; else 404."""
+    order = access.find_by_number(number)
+    if order is None or not access.any_fits(secrets_of(order), presented):
+        raise Http404
+    return access.remember(redirect(go_to, order.number), order)
+
+
+def _way_back_tokens(order: Order) -> Iterable[str]:
+    return order.payments.values_list("return_token", flat=True)
+
+
+@require_POST
+def pay(request: HttpRequest, number: str) -> HttpResponse:
+    """Start to pay, or go on where the shopper left off."""
+    return _go_and_pay(request, access.find_order(request, number))
+
+
+@require_POST
+def change_basket(request: HttpRequest, number: str) -> HttpResponse:
+    """Let the order go, safely, and put its lines back into the cart."""
+    order = access.find_order(request, number)
+    try:
+        with transaction.atomic():
+            cart, token = open_cart_for(request)
+            releasing.begin(order, to=Order.Status.CANCELLED, by=Order.Closer.SHOPPER, user=user_of(request), cart=cart)
+    except releasing.CannotRelease:
+        messages.warning(request, _("This order cannot be changed any more."))
+        return redirect(order)
+    done = releasing.step(order)
+    return set_cart_cookie(redirect("cart:detail") if done else redirect(order), token)
+
+
+@require_POST
+def keep(request: HttpRequest, number: str) -> HttpResponse:
+    """The shopper would rather keep the order after all."""
+    order = access.find_order(request, number)
+    if not releasing.withdraw(order):
+        messages.warning(request, _("The payment page is closed already; your basket will be back in a moment."))
+    return redirect(order)
+
+
+@never_cache
+@login_required
+@require_safe
+def mine(request: HttpRequest) -> HttpResponse:
+    """The signed-in shopper's orders, newest first, by status and day."""
+    form = OrderFilterForm(request.GET)
+    form.is_valid()
+    orders = form.narrow(Order.objects.filter(user=user_of(request)))
+    page = page_of(orders, ("-placed_at", "-pk"), request.GET.get("after", ""), PER_PAGE)
+    template = "orders/_list.html" if wants_fragment(request) else "orders/list.html"
+    return render(request, template, {"form": form, "page": page}, status=200 if form.is_valid() else 422)

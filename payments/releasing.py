@@ -1,0 +1,201 @@
+"""Safe release: letting an unpaid order's capacity go only when none of its payments can be paid any more.
+
+Setting `closing_*` commits the wish; every step after it may be done by any process, any number of times.
+"""
+
+from contextlib import suppress
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from cart.models import Cart
+from cartsite.models import Case, User
+from orders import services as orders
+from orders.models import Order
+from payments import schedule, sending, settling, sumup
+from payments.models import Payment
+from payments.sumup import Checkout
+
+# Money that is not yet understood keeps an order from being let go.
+BLOCKING = (Case.Kind.AMOUNT_MISMATCH, Case.Kind.DUPLICATE_CAPTURE, Case.Kind.MISSING_AT_SUMUP)
+LONGEST_WAIT = timedelta(minutes=10)
+LEASE = timedelta(minutes=5)
+
+
+class CannotRelease(Exception):
+    """The order is not waiting for payment, or money of it is here or in doubt."""
+
+
+def release(order: Order, *, to: str, by: str, user: User | None = None, cart: Cart | None = None) -> bool:
+    """Begin to let an order go and try to finish at once; True if it is done, False if a sweep will go on.
+
+    Raises CannotRelease with nothing moved.
+    """
+    begin(order, to=to, by=by, user=user, cart=cart)
+    return step(order)
+
+
+@transaction.atomic
+def begin(order: Order, *, to: str, by: str, user: User | None = None, cart: Cart | None = None) -> None:
+    """Write down that the order is to end as `to` (expired or cancelled), by whom, and into which cart.
+
+    From this commit on no new attempt to pay starts. A closing that has begun already goes on as it was.
+    Raises CannotRelease.
+    """
+    order = orders.lock(order.pk)
+    if not order.is_awaiting_payment or not guard_holds(order):
+        raise CannotRelease(order.number)
+    if order.is_closing:
+        return
+    now = timezone.now()
+    Order.objects.filter(pk=order.pk).update(
+        closing_since=now, closing_to=to, closing_by=by, closing_user=user, closing_cart=cart, next_step_at=now
+    )
+    order.record("closing", cause=by, by=user, to=to)
+
+
+@transaction.atomic
+def withdraw(order: Order) -> bool:
+    """The shopper would rather keep the order; True if its payment page still works, so that it can be."""
+    order = orders.lock(order.pk)
+    page_works = order.payments.filter(status__in=Payment.AT_SUMUP, expired_since=None).exists()
+    if not (order.is_closing and order.closing_by == Order.Closer.SHOPPER and page_works):
+        return False
+    _stop_closing(order)
+    order.record("closing_withdrawn", cause=Order.Closer.SHOPPER)
+    return True
+
+
+def _stop_closing(order: Order) -> None:
+    Order.objects.filter(pk=order.pk).update(
+        closing_since=None,
+        closing_to="",
+        closing_by="",
+        closing_user=None,
+        closing_cart=None,
+        next_step_at=order.deadline,
+    )
+
+
+def guard_holds(order: Order) -> bool:
+    """Whether no money of the order is here, and none of it is in doubt."""
+    blocking = Case.objects.unresolved().filter(kind__in=BLOCKING).about(order, *order.payments.all())
+    return order.movements.all().net() == 0 and not blocking.exists()
+
+
+def step(order: Order) -> bool:
+    """Close what can be closed now, and let the order go if that was all; True if it was let go."""
+    for payment in order.payments.live():
+        close_attempt(payment)
+    return _finish(order)
+
+
+def close_attempt(payment: Payment) -> None:
+    """Bring a live attempt as near to its end as SumUp allows now: settled if paid, deleted if not, else waited for."""
+    if payment.status in Payment.UNSENT:
+        _close_unsent(payment)
+        return
+    try:
+        checkout = settling.settle(payment)
+        if checkout is not None and _may_be_deleted(checkout):
+            _delete(checkout)
+            settling.settle(payment)  # it may have been paid at the last moment
+    except sumup.SumUpError:
+        complain_about_silence(payment)
+
+
+def _close_unsent(payment: Payment) -> None:
+    """Its page was never shown to anybody. What SumUp may have made of it is deleted as far as can be."""
+    try:
+        hits = sumup.find_checkouts(payment.reference)
+    except sumup.SumUpError:
+        hits = []
+    for checkout in hits:
+        _delete(checkout)
+    sending.give_up(payment, "its page was never shown", hits[0].id if hits else None)
+
+
+def _may_be_deleted(checkout: Checkout) -> bool:
+    return checkout.status in ("PENDING", "FAILED") and not checkout.is_being_paid
+
+
+def _delete(checkout: Checkout) -> None:
+    with suppress(sumup.SumUpError):  # 409: it may be paid, as the reading that follows tells; others are tried again
+        sumup.delete_checkout(checkout.id)
+
+
+def complain_about_silence(payment: Payment) -> None:
+    heard = payment.answered_at or payment.created_at
+    if timezone.now() - heard > settling.SILENCE:
+        settling.open_stuck(payment, "SumUp has given no answer about this attempt for an hour.")
+
+
+@transaction.atomic
+def _finish(order: Order) -> bool:
+    """Let the order go if all its payments are closed and the guard holds; else say when to go on."""
+    cart = _lock_closing_cart(order)
+    order = orders.lock(order.pk)
+    if not order.is_awaiting_payment or not order.is_closing:
+        return False
+    live = order.payments.live().order_by("pk").select_for_update(no_key=True).first()
+    if live is not None:
+        _come_back(order, live)
+        return False
+    if not guard_holds(order):
+        _stop_closing(order)
+        return False
+    return orders.let_go(order, cart)
+
+
+def _lock_closing_cart(order: Order) -> Cart | None:
+    """The cart that gets the order's lines, followed to where it was merged; None if it was ordered or never named."""
+    cart = Cart.objects.filter(pk__in=Order.objects.filter(pk=order.pk).values("closing_cart")).first()
+    while cart is not None:
+        cart = Cart.objects.select_for_update(no_key=True).get(pk=cart.pk)
+        if cart.merged_into is None:
+            return cart if cart.ordered_at is None else None
+        cart = cart.merged_into
+    return None
+
+
+def _come_back(order: Order, live: Payment) -> None:
+    """Try again when the live attempt may be over: soon at first, then with patience."""
+    now = timezone.now()
+    age = now - (order.closing_since or now)
+    wait = min(max(age / 4, 5 * schedule.SECOND), LONGEST_WAIT)
+    if live.expired_since is not None:
+        wait = max(live.expired_since + schedule.STABLE - now, schedule.SECOND)
+    Order.objects.filter(pk=order.pk).update(next_step_at=now + wait)
+
+
+# --- On a timer -------------------------------------------------------------------------------------------------------
+
+
+def sweep() -> None:
+    """Go on with every closing that is due, and begin to close the unpaid orders whose time is over."""
+    while (order := _take_next()) is not None:
+        _close_in_time(order)
+
+
+@transaction.atomic
+def _take_next() -> Order | None:
+    """Lease the unpaid order that is longest overdue, and put its next step off in case this process dies."""
+    order = Order.objects.due().select_for_update(skip_locked=True, no_key=True).first()
+    if order is not None:
+        now = timezone.now()
+        order.leased_until, order.next_step_at = now + LEASE, now + LONGEST_WAIT
+        order.save(update_fields=["leased_until", "next_step_at"])
+    return order
+
+
+def _close_in_time(order: Order) -> None:
+    try:
+        if order.is_closing:
+            step(order)
+        elif order.deadline <= timezone.now():
+            release(order, to=Order.Status.EXPIRED, by=Order.Closer.TIMER)
+    except CannotRelease:
+        pass  # its money is looked at by a person; the next step is put off already
+    finally:
+        Order.objects.filter(pk=order.pk).update(leased_until=None)

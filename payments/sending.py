@@ -1,0 +1,132 @@
+"""Getting one attempt's checkout to exist at SumUp exactly once, whatever gets lost on the way."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from cartsite.models import Case
+from payments import schedule, settling, sumup
+from payments.models import Payment
+from payments.sumup import Checkout
+
+# With less left than this, posting the reference again would only make a page that nobody can use.
+WORTH_POSTING = timedelta(minutes=1)
+
+
+def send(payment: Payment) -> None:
+    """Post the attempt for the first time; only the holder of its lease may call this.
+
+    Afterwards the payment is open, or unknown (a sweep goes on), or closed with a case on a definite no.
+    """
+    try:
+        checkout = _post(payment)
+    except sumup.SumUpRefused as refusal:
+        _record_refusal(payment, refusal)
+    except sumup.SumUpInDoubt:
+        mark_unknown(payment)
+        resolve(payment)
+    else:
+        store(payment, checkout)
+
+
+def resolve(payment: Payment) -> bool:
+    """Find out whether a doubtful attempt exists at SumUp, and post the same reference again if not.
+
+    False if SumUp gave no answer; then nothing has changed.
+    """
+    try:
+        hits = sumup.find_checkouts(payment.reference)
+        if not hits:
+            return _post_again(payment)
+    except sumup.SumUpError:
+        return False
+    if len(hits) > 1:
+        settling.open_stuck(payment, _("SumUp has several checkouts with the reference of this attempt."))
+    for checkout in hits:
+        store(payment, checkout)
+    return True
+
+
+def mark_unknown(payment: Payment) -> None:
+    """We cannot tell whether SumUp has it."""
+    now = timezone.now()
+    Payment.objects.filter(pk=payment.pk, status=Payment.Status.CREATED).update(
+        status=Payment.Status.UNKNOWN, changed_at=now, looks=0, next_look_at=now + schedule.WAITS[0]
+    )
+
+
+@transaction.atomic
+def give_up(payment: Payment, cause: str, checkout_id: str | None = None) -> None:
+    """Close an attempt whose page was never shown to anybody, keeping its checkout's id if it has one."""
+    order, payment = settling.lock(payment)
+    if payment.status in Payment.UNSENT:
+        payment.checkout_id = payment.checkout_id or checkout_id
+        settling.close(order, payment, cause)
+        payment.save()
+
+
+def _post(payment: Payment) -> Checkout:
+    order = payment.order
+    way_back = reverse("orders:return", args=[order.number])
+    return sumup.create_checkout(
+        reference=payment.reference,
+        amount=payment.amount,
+        description=_("Rose Ash order %(number)s") % {"number": order.number},
+        valid_until=payment.valid_until,
+        return_url=settings.PUBLIC_URL + reverse("payments:webhook", args=[payment.webhook_token]),
+        redirect_url=f"{settings.PUBLIC_URL}{way_back}?token={payment.return_token}",
+    )
+
+
+def _post_again(payment: Payment) -> bool:
+    """Nothing was found: post the same reference once more, or give up long after anybody could have paid."""
+    now = timezone.now()
+    if payment.order.is_closing:
+        give_up(payment, "its page was never shown")
+    elif now > payment.valid_until + settling.GRACE:
+        give_up(payment, "never reached SumUp")
+    elif now < payment.valid_until - WORTH_POSTING:
+        store(payment, _post(payment))
+    return True
+
+
+@transaction.atomic
+def _record_refusal(payment: Payment, refusal: sumup.SumUpRefused) -> None:
+    order, payment = settling.lock(payment)
+    if payment.status == Payment.Status.CREATED:
+        settling.close(order, payment, "refused by SumUp")
+        payment.save()
+        settling.open_stuck(payment, _("SumUp refused to make a checkout: %(reason)s") % {"reason": refusal})
+
+
+def store(payment: Payment, checkout: Checkout) -> None:
+    """Take a checkout that SumUp has made as the attempt's own, or delete it where that has become impossible."""
+    if _keep(payment, checkout):
+        if checkout.status != "PENDING":
+            settling.settle(payment)
+        return
+    with suppress(sumup.SumUpError):  # its page was never shown, and the attempt is asked about again
+        sumup.delete_checkout(checkout.id)
+    give_up(payment, "its page was never shown", checkout.id)
+
+
+@transaction.atomic
+def _keep(payment: Payment, checkout: Checkout) -> bool:
+    """Compare-and-set: an attempt not yet sent, of an order that still waits, gets this checkout; whether it has it."""
+    order, payment = settling.lock(payment)
+    if payment.checkout_id == checkout.id and payment.status != Payment.Status.CLOSED:
+        return True
+    may_have = payment.status in Payment.UNSENT and order.is_awaiting_payment and not order.is_closing
+    if not (may_have and checkout.url and checkout.reference == payment.reference):
+        return False
+    payment.checkout_id, payment.checkout_url, payment.leased_until = checkout.id, checkout.url, None
+    schedule.changed(payment, Payment.Status.OPEN)
+    payment.save()
+    order.record("attempt_open", cause="SumUp", payment=str(payment.uuid), amount=str(payment.amount))
+    Case.settle(Case.Kind.ATTEMPT_STUCK, payment, _("SumUp has made the checkout."))
+    return True

@@ -1,0 +1,186 @@
+"""Settling: ask SumUp what became of a payment, and make our records agree.
+
+Webhook, way back, sweep and staff button all end here. It may run any number of times, in any order, and at once.
+"""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from cartsite.models import Case
+from orders import services as orders
+from orders.models import Order
+from payments import schedule, sumup
+from payments.models import Movement, Payment
+from payments.sumup import Checkout, Transaction
+
+# How long after its end an attempt may still turn out to have been paid (payments under way are waited for).
+GRACE = timedelta(minutes=10)
+SILENCE = timedelta(hours=1)
+
+
+def settle(payment: Payment) -> Checkout | None:
+    """Read the payment's checkout and record what it says; what SumUp said, or None if it knows no such checkout.
+
+    Raises SumUpError, with nothing recorded, if SumUp gives no answer.
+    """
+    checkout = read(payment)  # no transaction is open meanwhile
+    with transaction.atomic():
+        order, payment = lock(payment)
+        if checkout is None:
+            _record_missing(payment)
+        elif not _is_ours(payment, checkout):
+            _record_unknown_money(payment, checkout)
+        else:
+            _record(order, payment, checkout)
+    return checkout
+
+
+def read(payment: Payment) -> Checkout | None:
+    """What SumUp says of the payment's checkout, by its id, or by reference if we never learned the id."""
+    if payment.checkout_id is None:
+        return next(iter(sumup.find_checkouts(payment.reference)), None)
+    try:
+        return sumup.get_checkout(payment.checkout_id)
+    except sumup.SumUpNotFound:
+        return None
+
+
+def lock(payment: Payment) -> tuple[Order, Payment]:
+    """The payment's order and the payment, held still, in this order, until the transaction ends."""
+    order = orders.lock(payment.order_id)
+    return order, Payment.objects.select_for_update(no_key=True).get(pk=payment.pk)
+
+
+# --- What SumUp may say -----------------------------------------------------------------------------------------------
+
+
+def _record_missing(payment: Payment) -> None:
+    """SumUp knew this checkout once and does not now: its capacity stays held until a person has looked."""
+    if payment.status in Payment.AT_SUMUP:
+        Case.open(
+            Case.Kind.MISSING_AT_SUMUP,
+            payment,
+            _("SumUp does not know the checkout of this attempt any more, so nobody can say whether it was paid."),
+            at_stake=payment.amount,
+        )
+
+
+def _is_ours(payment: Payment, checkout: Checkout) -> bool:
+    """Whether the answer is about this attempt, and about money of ours."""
+    return (
+        checkout.id == (payment.checkout_id or checkout.id)
+        and checkout.reference == payment.reference
+        and checkout.merchant_code == payment.merchant_code
+        and checkout.currency == payment.currency
+        and all(tried.currency == payment.currency for tried in checkout.successful)
+    )
+
+
+def _record_unknown_money(payment: Payment, checkout: Checkout) -> None:
+    """Money under another reference, merchant or currency is not this order's: a person must find out whose it is."""
+    if checkout.successful or checkout.status == "PAID":
+        Case.open(
+            Case.Kind.UNKNOWN_MONEY,
+            payment,
+            _("SumUp says this attempt was paid, but with another reference, merchant or currency than ours."),
+            at_stake=sum((tried.amount for tried in checkout.successful), Decimal(0)),
+        )
+
+
+def _record(order: Order, payment: Payment, checkout: Checkout) -> None:
+    Case.settle(Case.Kind.MISSING_AT_SUMUP, payment, _("SumUp knows the checkout again."))
+    if checkout.successful:
+        _record_captures(order, payment, checkout.successful)
+    elif payment.is_live:
+        _record_not_paid(order, payment, checkout)
+    payment.save()
+
+
+def _record_captures(order: Order, payment: Payment, successful: list[Transaction]) -> None:
+    """Write down each successful transaction once, at its actual amount, and let the first telling decide."""
+    for tried in successful:
+        _movement, is_new = Movement.objects.get_or_create(
+            merchant_code=payment.merchant_code,
+            kind=Movement.Kind.CAPTURE,
+            sumup_id=tried.id,
+            defaults={
+                "order": order,
+                "payment": payment,
+                "amount": tried.amount,
+                "currency": tried.currency,
+                "happened_at": tried.at,
+            },
+        )
+        if is_new:
+            payment.transaction_code = tried.code
+            schedule.changed(payment, Payment.Status.CAPTURED)
+            order.record("captured", cause="SumUp", payment=str(payment.uuid), amount=str(tried.amount))
+            _decide(order, payment, tried.amount)
+
+
+def _decide(order: Order, payment: Payment, amount: Decimal) -> None:
+    """What this much fresh money means for its order: confirm it, revive it, or ask a person."""
+    Case.settle(Case.Kind.ATTEMPT_STUCK, payment, _("It was paid."))
+    net = order.movements.all().net()
+    if amount != payment.amount:
+        _open(Case.Kind.AMOUNT_MISMATCH, order, payment, amount)
+    if order.status == Order.Status.AWAITING_PAYMENT:
+        if net >= order.total:
+            orders.confirm(order, cause="paid")
+            if net > order.total and amount == payment.amount:
+                _open(Case.Kind.OVERPAID, order, payment, net - order.total)
+    elif order.status in Order.REVIVES_FROM:
+        if net < order.total or not orders.revive(order, cause="late payment"):
+            _open(Case.Kind.LATE_PAYMENT, order, payment, amount)
+    else:
+        _open(Case.Kind.DUPLICATE_CAPTURE, order, payment, amount)
+
+
+def _open(kind: Case.Kind, order: Order, payment: Payment, amount: Decimal) -> None:
+    said = {
+        Case.Kind.AMOUNT_MISMATCH: _("Order %(number)s: SumUp took another amount than we asked for."),
+        Case.Kind.OVERPAID: _("Order %(number)s: more was paid than it costs."),
+        Case.Kind.LATE_PAYMENT: _("Order %(number)s was paid after it had ended, and could not be revived by itself."),
+        Case.Kind.DUPLICATE_CAPTURE: _("Order %(number)s was paid once more, although it was paid already."),
+    }[kind]
+    Case.open(kind, payment, said % {"number": order.number}, at_stake=amount)
+
+
+def _record_not_paid(order: Order, payment: Payment, checkout: Checkout) -> None:
+    """PENDING, FAILED or EXPIRED; none of them is final by itself (contract, section 5)."""
+    Case.settle(Case.Kind.ATTEMPT_STUCK, payment, _("SumUp answered."))
+    now = timezone.now()
+    if checkout.status != "EXPIRED":
+        payment.expired_since = None
+    elif payment.expired_since is None:
+        payment.expired_since = now
+    if checkout.status == "PAID" or checkout.is_being_paid:
+        _wait_for_money(payment)
+    elif payment.expired_since is not None and now - payment.expired_since >= schedule.STABLE:
+        close(order, payment, "expired at SumUp")
+    elif now > payment.valid_until + GRACE:
+        close(order, payment, "never paid")
+    elif checkout.status == "FAILED" and payment.status == Payment.Status.OPEN:
+        schedule.changed(payment, Payment.Status.DECLINED)
+        order.record("declined", cause="SumUp", payment=str(payment.uuid))
+
+
+def _wait_for_money(payment: Payment) -> None:
+    """Paid without a transaction we can use, or still being paid: all stays held; after an hour a person looks."""
+    if timezone.now() - payment.valid_until > SILENCE:
+        open_stuck(payment, _("SumUp has called this attempt paid, or being paid, for an hour, but shows no payment."))
+
+
+def open_stuck(payment: Payment, what_happened: str) -> None:
+    """Ask a person to look at an attempt that does not come to an end."""
+    Case.open(Case.Kind.ATTEMPT_STUCK, payment, what_happened, at_stake=payment.amount)
+
+
+def close(order: Order, payment: Payment, cause: str) -> None:
+    """Write down that a locked attempt cannot be paid any more, as far as anybody can say (unsaved)."""
+    schedule.changed(payment, Payment.Status.CLOSED)
+    order.record("attempt_closed", cause=cause, payment=str(payment.uuid))

@@ -1,0 +1,400 @@
+"""The simulated SumUp itself: its checkouts and its rules, without any HTTP around them."""
+
+import heapq
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from payments.simulator.behaviour import Behaviour
+from payments.simulator.checkouts import (
+    ALWAYS_DECLINED,
+    Checkout,
+    CheckoutStatus,
+    Notice,
+    Transaction,
+    TransactionStatus,
+    start_transaction,
+)
+from payments.simulator.clock import Clock
+from payments.simulator.creating import build_checkout
+from payments.simulator.journal import Journal
+from payments.simulator.shelf import Shelf
+from payments.simulator.webhooks import (
+    STATUS_CHANGED,
+    Courier,
+    Post,
+    make_notice,
+    note_answer,
+    plan_notices,
+    post_over_http,
+    write_body,
+)
+
+PAGE_OPEN_FOR = timedelta(minutes=30)
+HIDDEN_FOR = timedelta(seconds=10)
+REMEMBERED_REQUESTS = 1_000
+WEBHOOK_THREADS = 8
+DEAD = (CheckoutStatus.FAILED, CheckoutStatus.EXPIRED)
+
+
+class Refused(Exception):
+    """The simulator will not do this. The text says why."""
+
+
+class UnknownCheckout(Refused):
+    """There is no such checkout."""
+
+
+class ForeignMerchant(Refused):
+    """The key does not belong to that merchant."""
+
+
+class DuplicateReference(Refused):
+    """The reference was used before."""
+
+
+class AlreadyProcessed(Refused):
+    """It is paid."""
+
+
+class BeingProcessed(Refused):
+    """An attempt to pay it is under way."""
+
+
+class SessionExpired(Refused):
+    """Its time is over, or that of its page."""
+
+
+class NoChallenge(Refused):
+    """Nobody is being asked to approve anything."""
+
+
+@dataclass(frozen=True)
+class Merchant:
+    """The one merchant account of this world, and the key to it."""
+
+    code: str = "MROSEASH"
+    api_key: str = "sup_sk_simulator"
+    currency: str = "GBP"
+    name: str = "Simulated merchant"
+
+
+@dataclass(frozen=True)
+class SeenRequest:
+    """One call of the API. `status` is None when the answer was withheld."""
+
+    at: str
+    method: str
+    path: str
+    query: str
+    status: int | None
+    checkout_reference: str | None
+
+
+class Simulator:
+    """State and rules. Every method may be called from any thread.
+
+    `store` is the file to remember things in. `post` delivers webhooks, in this many threads; with none, they are
+    delivered by whoever calls tick() or advance(), before that call returns.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        store: Path | str | None = None,
+        merchant: Merchant | None = None,
+        post: Post = post_over_http,
+        threads: int = WEBHOOK_THREADS,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.merchant = merchant or Merchant()
+        self.behaviour = Behaviour()
+        self._requests: deque[SeenRequest] = deque(maxlen=REMEMBERED_REQUESTS)
+        self._post = post
+        self._courier = Courier(threads)
+        self._lock = threading.RLock()
+        self._shelf = Shelf(Journal(Path(store) if store else None))
+        self._agenda: list[tuple[datetime, int, str, str]] = []
+        self._agenda_numbers = itertools.count()
+        self._load()
+
+    def _load(self) -> None:
+        if ahead := self._shelf.load():
+            self.clock.ahead = ahead
+        for checkout in self._shelf:
+            self._schedule(None, checkout)
+
+    # What the merchant does.
+
+    def create(self, document: dict[str, Any]) -> Checkout:
+        """A new checkout, from the body of a create call."""
+        checkout = build_checkout(document, self.clock.now())
+        with self._lock:
+            if checkout.merchant_code != self.merchant.code:
+                raise ForeignMerchant("The key does not belong to this merchant.")
+            if self._is_burnt(checkout.reference):
+                raise DuplicateReference("Another checkout has this reference.")
+            self._shelf.put(checkout)
+        return checkout
+
+    def _is_burnt(self, reference: str) -> bool:
+        users = [self._current(checkout_id) for checkout_id in self._shelf.ids_of(reference)]
+        if self.behaviour.choice("references") == "freed_when_dead":
+            users = [checkout for checkout in users if checkout.status not in DEAD]
+        return bool(users)
+
+    def read(self, checkout_id: str, *, stale: bool = False) -> Checkout:
+        """The checkout as it is now; stale, as it was before its last change if that is less than 10 seconds ago."""
+        with self._lock:
+            checkout = self._current(checkout_id)
+            return self._shelf.before(checkout, self.clock.now()) if stale else checkout
+
+    def find(self, reference: str, *, stale: bool = False) -> list[Checkout]:
+        """The checkouts with this reference."""
+        with self._lock:
+            return [self.read(checkout_id, stale=stale) for checkout_id in self._shelf.ids_of(reference)]
+
+    def delete(self, checkout_id: str, *, in_flight_wins: bool = False) -> Checkout:
+        """Deactivate the checkout. A payment under way is cancelled, or (in_flight_wins) may still arrive."""
+        with self._lock:
+            checkout = self._current(checkout_id)
+            if checkout.status is CheckoutStatus.PAID:
+                raise AlreadyProcessed("The checkout is paid.")
+            if checkout.status is CheckoutStatus.EXPIRED:
+                return checkout
+            now = self.clock.now()
+            return self._change(checkout, checkout.deactivated(now, in_flight_wins=in_flight_wins), now)
+
+    def transaction(self, name: str) -> tuple[Checkout, Transaction] | None:
+        """The transaction with this id or code, and its checkout."""
+        with self._lock:
+            if found := self._shelf.transaction(name):
+                self._current(found[0].id)
+            return self._shelf.transaction(name)
+
+    def is_fresh(self, transaction: Transaction) -> bool:
+        """Whether the transaction changed less than ten seconds ago."""
+        return self.clock.now() < transaction.changed_at + HIDDEN_FOR
+
+    # What the payer does.
+
+    def pay(self, checkout_id: str) -> Checkout:
+        """Pay with a good card. Some amounts are declined whatever the card."""
+        return self._attempt(checkout_id, TransactionStatus.SUCCESSFUL, self._settling_time())
+
+    def decline(self, checkout_id: str) -> Checkout:
+        """Try to pay with a bad card."""
+        return self._attempt(checkout_id, TransactionStatus.FAILED, timedelta(0))
+
+    def challenge(self, checkout_id: str) -> Checkout:
+        """Pay with a card whose bank asks back. Unanswered, it ends by itself as the behaviour says."""
+        patience = timedelta(seconds=self.behaviour.number("challenge_seconds"))
+        paid = self.behaviour.choice("challenge") == "paid"
+        outcome = TransactionStatus.SUCCESSFUL if paid else TransactionStatus.FAILED
+        return self._attempt(checkout_id, outcome, patience, challenged=True)
+
+    def answer_challenge(self, checkout_id: str, *, approve: bool) -> Checkout:
+        """Tell the bank yes or no."""
+        with self._lock:
+            checkout = self._current(checkout_id)
+            attempt = checkout.in_flight
+            if not attempt or not attempt.challenged:
+                raise NoChallenge("No challenge is open.")
+            outcome = TransactionStatus.SUCCESSFUL if approve else TransactionStatus.FAILED
+            outcome, wait = self._foresee(checkout, outcome, self._settling_time())
+            now = self.clock.now()
+            answered = replace(attempt, challenged=False, settles_at=now + wait, settles_as=outcome)
+            return self._change(checkout, _settle_if_due(checkout.with_transaction(answered), now), now)
+
+    def _settling_time(self) -> timedelta:
+        return timedelta(seconds=self.behaviour.number("settles_after"))
+
+    def _foresee(
+        self, checkout: Checkout, outcome: TransactionStatus, wait: timedelta
+    ) -> tuple[TransactionStatus, timedelta]:
+        """What will become of an attempt, and when. Only money needs time to settle: a refusal is immediate."""
+        if outcome is TransactionStatus.FAILED or checkout.amount in ALWAYS_DECLINED:
+            return TransactionStatus.FAILED, timedelta(0)
+        return outcome, wait
+
+    def _attempt(
+        self, checkout_id: str, outcome: TransactionStatus, wait: timedelta, *, challenged: bool = False
+    ) -> Checkout:
+        with self._lock:
+            checkout = self._payable(checkout_id)
+            final, settling = self._foresee(checkout, outcome, wait)
+            now = self.clock.now()
+            # A bank that asks back takes its time to say no, too.
+            settles_at = now + (wait if challenged else settling)
+            attempt = start_transaction(checkout, now, settles_at=settles_at, settles_as=final, challenged=challenged)
+            return self._change(checkout, _settle_if_due(checkout.attempted(attempt), now), now)
+
+    def _payable(self, checkout_id: str) -> Checkout:
+        checkout = self._current(checkout_id)
+        if checkout.status is CheckoutStatus.PAID:
+            raise AlreadyProcessed("The checkout is already paid.")
+        if checkout.in_flight:
+            raise BeingProcessed("A payment is under way.")
+        if checkout.status is CheckoutStatus.EXPIRED or self.is_page_closed(checkout):
+            raise SessionExpired("The checkout can no longer be paid.")
+        return checkout
+
+    # What the page shows.
+
+    def read_page(self, page: str) -> Checkout:
+        """The checkout that is paid on this page."""
+        with self._lock:
+            checkout = self._current(self._shelf.id_of_page(page))
+        if not checkout.hosted:
+            raise UnknownCheckout("This checkout has no page.")
+        return checkout
+
+    def is_page_closed(self, checkout: Checkout) -> bool:
+        """Whether the half hour is over in which the page can be used."""
+        return checkout.hosted and self.clock.now() >= checkout.date + PAGE_OPEN_FOR
+
+    # What tests and staff do.
+
+    def behave(self, **changes: Any) -> None:
+        """Change the behaviour: behave(create="500", times={"create": 1})."""
+        self.behaviour.change(changes)
+
+    def checkouts(self) -> list[Checkout]:
+        """All checkouts, oldest first."""
+        with self._lock:
+            return [self._current(checkout.id) for checkout in self._shelf]
+
+    def newest(self, count: int) -> list[Checkout]:
+        """The latest checkouts, newest first."""
+        with self._lock:
+            return [self._current(checkout_id) for checkout_id in self._shelf.newest(count)]
+
+    @property
+    def requests(self) -> list[SeenRequest]:
+        """The latest calls of the API, oldest first."""
+        with self._lock:
+            return list(self._requests)
+
+    def remember(self, request: SeenRequest) -> None:
+        """Note a call of the API."""
+        with self._lock:
+            self._requests.append(request)
+
+    def notify(self, checkout_id: str, *, event_type: str = STATUS_CHANGED, subject: str | None = None) -> Checkout:
+        """Send one more webhook to the checkout's address: needless, of an unknown type, or about another id."""
+        with self._lock:
+            checkout = self._current(checkout_id)
+            notice = make_notice(event_type, subject or checkout.id, self.clock.now())
+            return self._keep(checkout, checkout.owing((notice,)))
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock ahead, and do all that falls due meanwhile."""
+        with self._lock:
+            self.clock.advance(seconds)
+            self._shelf.note_clock(self.clock.ahead)
+        self.tick()
+
+    def tick(self) -> None:
+        """Settle the payments and send the webhooks that are due."""
+        for errand in self._take_due():
+            self._courier.deliver(errand)
+
+    def wait_for_webhooks(self, timeout: float = 10) -> bool:
+        """Wait until no delivery is running; False when they do not come to an end in time."""
+        return self._courier.wait_until_idle(timeout)
+
+    def reset(self) -> None:
+        """Forget everything: checkouts, behaviour, seen requests, and how far the clock was moved."""
+        with self._lock:
+            self._shelf.clear()
+            self._agenda.clear()
+            self.behaviour.reset()
+            self._requests.clear()
+            self.clock.reset()
+
+    # How a checkout changes.
+
+    def _current(self, checkout_id: str) -> Checkout:
+        """The checkout, after whatever time has done to it. All reading goes through here."""
+        checkout = self._shelf.get(checkout_id)
+        if not checkout:
+            raise UnknownCheckout("There is no such checkout.")
+        now = self.clock.now()
+        settled = _settle_if_due(checkout, now)
+        if settled is not checkout and checkout.in_flight:
+            checkout = self._change(checkout, settled, checkout.in_flight.settles_at)
+        if self._is_over(checkout, now):
+            checkout = self._change(checkout, checkout.expired(), now)
+        return checkout
+
+    def _is_over(self, checkout: Checkout, now: datetime) -> bool:
+        # A payment under way wins over the deadline: what started in time may end after it.
+        if checkout.in_flight or checkout.status in {CheckoutStatus.PAID, CheckoutStatus.EXPIRED}:
+            return False
+        if checkout.valid_until and now >= checkout.valid_until:
+            return True
+        return self.behaviour.choice("session_over") == "becomes_expired" and self.is_page_closed(checkout)
+
+    def _change(self, before: Checkout, after: Checkout, at: datetime) -> Checkout:
+        """Keep a changed checkout with the webhooks it now owes: one record, so neither is lost without the other."""
+        if after.status is not before.status and after.status in {CheckoutStatus.PAID, CheckoutStatus.FAILED}:
+            late = timedelta(seconds=self.behaviour.number("late_seconds"))
+            after = after.owing(plan_notices(after, self.behaviour.take("webhooks"), at, late))
+        self._shelf.put_changed(after, at)
+        self._schedule(before, after)
+        return after
+
+    def _keep(self, before: Checkout, after: Checkout) -> Checkout:
+        """Keep a checkout of which only the webhooks changed."""
+        self._shelf.put(after)
+        self._schedule(before, after)
+        return after
+
+    # The agenda: a heap of (when, number, checkout, notice), so that a tick looks only at what is due.
+    # Entries are never taken back: one that no longer holds does nothing when its time comes.
+
+    def _schedule(self, before: Checkout | None, after: Checkout) -> None:
+        """Note what is new: what was noted before may just be under way, and must not be done twice."""
+        attempt = after.in_flight
+        if attempt and not (before and attempt in before.transactions):
+            self._note(attempt.settles_at, after.id)
+        for notice in after.notices:
+            if notice.due_at and not (before and notice in before.notices):
+                self._note(notice.due_at, after.id, notice.id)
+
+    def _note(self, when: datetime, checkout_id: str, notice_id: str = "") -> None:
+        heapq.heappush(self._agenda, (when, next(self._agenda_numbers), checkout_id, notice_id))
+
+    def _take_due(self) -> list[Callable[[], None]]:
+        errands: list[Callable[[], None]] = []
+        with self._lock:
+            now = self.clock.now()
+            while self._agenda and self._agenda[0][0] <= now:
+                when, _, checkout_id, notice_id = heapq.heappop(self._agenda)
+                checkout = self._current(checkout_id)
+                notice = checkout.notice(notice_id)
+                if notice and notice.due_at == when:
+                    errands.append(partial(self._deliver, checkout, notice))
+        return errands
+
+    def _deliver(self, checkout: Checkout, notice: Notice) -> None:
+        """Send one webhook and note what came of it. Runs outside the lock: the receiver may call us back."""
+        if not self._shelf.get(checkout.id):
+            # A reset came in between.
+            return
+        status = self._post(checkout.return_url or "", write_body(notice))
+        with self._lock:
+            if kept := self._shelf.get(checkout.id):
+                self._keep(kept, kept.with_notice(note_answer(notice, status, self.clock.now())))
+
+
+def _settle_if_due(checkout: Checkout, now: datetime) -> Checkout:
+    attempt = checkout.in_flight
+    return checkout.settled() if attempt and attempt.settles_at <= now else checkout

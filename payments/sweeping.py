@@ -1,0 +1,47 @@
+"""Looking at payments: whoever knocks, and on a timer when nobody does."""
+
+import logging
+
+from payments import releasing, schedule, sending, settling, sumup
+from payments.models import Payment
+
+logger = logging.getLogger(__name__)
+
+
+def look(payment: Payment) -> None:
+    """One look at a leased payment: settle it, or find out whether it exists at all; then plan the next look."""
+    answered = False
+    try:
+        answered = _ask(payment)
+    except sumup.SumUpError as error:
+        logger.warning("Payment %s: %s", payment.uuid, error)
+        releasing.complain_about_silence(payment)
+    finally:
+        schedule.put_back(payment.pk, answered=answered)
+
+
+def _ask(payment: Payment) -> bool:
+    """Whether SumUp gave an answer."""
+    if payment.status in Payment.UNSENT:
+        sending.mark_unknown(payment)  # whoever was to send it has lost the lease
+        return sending.resolve(payment)
+    settling.settle(payment)
+    return True
+
+
+def look_now(payment_id: int) -> None:
+    """Look at a payment at once, unless it is being looked at or was within 3 seconds, or needs no more looks."""
+    if schedule.take(payment_id):
+        look(Payment.objects.get(pk=payment_id))
+
+
+def sweep(most: int = 200) -> None:
+    """Look at up to `most` payments that are due, each on its own: one that fails delays no other."""
+    for _turn in range(most):
+        payment = schedule.take_next()
+        if payment is None:
+            return
+        try:
+            look(payment)
+        except Exception:
+            logger.exception("Payment %s could not be looked at; the sweep goes on.", payment.uuid)

@@ -1,0 +1,90 @@
+"""The things a shop is made of, as small as they can be."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import factory
+from django.utils import timezone
+from factory.django import DjangoModelFactory
+
+from bookings import capacity
+from bookings.models import Calendar, Entry, Pool
+from cart.models import Product, Stall
+from cartsite.models import User
+
+
+class UserFactory(DjangoModelFactory[User]):
+    class Meta:
+        model = User
+        skip_postgeneration_save = True
+
+    username = factory.Sequence(lambda n: f"person{n}")
+    email = factory.Sequence(lambda n: f"person{n}@example.org")
+    name = "Ada Shopper"
+    password = factory.django.Password("correct horse")
+
+
+class StallFactory(DjangoModelFactory[Stall]):
+    class Meta:
+        model = Stall
+
+    name = factory.Sequence(lambda n: f"Stall {n}")
+    slug = factory.Sequence(lambda n: f"stall-{n}")
+
+
+class PoolFactory(DjangoModelFactory[Pool]):
+    class Meta:
+        model = Pool
+
+    name = "A pool"
+    wanted = 10
+
+    @classmethod
+    def _create(cls, model_class: type[Pool], *args: Any, **kwargs: Any) -> Pool:
+        return capacity.new_pool(kwargs["name"], kwargs["wanted"])
+
+
+class ProductFactory(DjangoModelFactory[Product]):
+    """A jar of honey, of which there is no end; give it `stock` to count it."""
+
+    class Meta:
+        model = Product
+
+    class Params:
+        stock: int | None = None
+
+    sku = factory.Sequence(lambda n: f"HONEY-{n}")
+    title = factory.Sequence(lambda n: f"Heather honey {n}")
+    stall = factory.SubFactory(StallFactory)
+    price = Decimal("6.50")
+    tax_rate = Decimal("0.00")
+    pool = factory.LazyAttribute(
+        lambda o: None if o.stock is None else capacity.new_pool(o.title, o.stock)  # type: ignore[attr-defined]
+    )
+
+
+class CalendarFactory(DjangoModelFactory[Calendar]):
+    class Meta:
+        model = Calendar
+
+    name = factory.Sequence(lambda n: f"Bakehouse {n}")
+    slug = factory.Sequence(lambda n: f"bakehouse-{n}")
+    stall = factory.SubFactory(StallFactory)
+
+
+class EntryFactory(DjangoModelFactory[Entry]):
+    """A bread workshop next week with `places` places, 10 unless told."""
+
+    class Meta:
+        model = Entry
+
+    class Params:
+        places = 10
+
+    calendar = factory.SubFactory(CalendarFactory)
+    title = factory.Sequence(lambda n: f"Bread workshop {n}")
+    starts_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=7))
+    ends_at = factory.LazyAttribute(lambda o: o.starts_at + timedelta(hours=3))
+    price = Decimal("35.00")
+    pool = factory.LazyAttribute(lambda o: capacity.new_pool(o.title, o.places))
