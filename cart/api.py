@@ -66,7 +66,7 @@ def _summarise(basket: services.Basket) -> dict[str, object]:
 
 @router.post("/adopt", response=Adopted)
 def adopt(request: HttpRequest, adoption: Adoption) -> dict[str, object]:
-    """Make an anonymous cart the user's, joined with the one they have. Safe to repeat, with a fresh token each time."""
+    """Make an anonymous cart the user's, joined with the one they have. Safe to repeat; the token is always fresh."""
     user = User.objects.filter(uuid=adoption.user, is_active=True).first()
     if user is None:
         raise Http404("No user has this UUID.")

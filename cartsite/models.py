@@ -132,6 +132,11 @@ class Message(models.Model):
             status=self.Status.SENT, sent_at=timezone.now(), tries=F("tries") + 1, leased_until=None, last_error=""
         )
 
+    def try_again(self) -> bool:
+        """Make a mail that is not sent due now, with all its tries; False if it was sent."""
+        unsent = Message.objects.filter(pk=self.pk).exclude(status=self.Status.SENT)
+        return bool(unsent.update(status=self.Status.OWED, tries=0, next_try_at=timezone.now(), leased_until=None))
+
     def mark_failed_try(self, error: Exception) -> bool:
         """Put the next try off, twice as long each time up to six hours; True if this was the last one."""
         last = self.tries + 1 >= self.MOST_TRIES

@@ -175,7 +175,7 @@ CART_COOKIE = "cart"
 CART_COOKIE_AGE = 60 * 60 * 24 * 30  # seconds
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = COOKIES_SECURE = HTTPS
 CSRF_COOKIE_HTTPONLY = True
-CSRF_FAILURE_VIEW = "cartsite.views.stale_form"
+CSRF_FAILURE_VIEW = "cartsite.sorry.stale_form"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 
 # --- Security headers -----------------------------------------------------------------------------------------------

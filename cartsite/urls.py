@@ -6,7 +6,7 @@ from django.shortcuts import redirect
 from django.urls import include, path
 
 from cart.api import router as cart_router
-from cartsite import views
+from cartsite import sorry, views
 from cartsite.api import api
 from orders.api import router as stock_router
 
@@ -34,7 +34,7 @@ urlpatterns = [
     path("readyz", views.readyz, name="readyz"),
 ]
 
-handler400 = views.bad_request
-handler403 = views.forbidden
-handler404 = views.not_found
-handler500 = views.broken
+handler400 = sorry.bad_request
+handler403 = sorry.forbidden
+handler404 = sorry.not_found
+handler500 = sorry.broken

@@ -1,6 +1,5 @@
-"""Pages that belong to no room: signing in and out, health, and what is said when something is wrong."""
+"""Pages that belong to no room: signing in and out, and health."""
 
-import logging
 from typing import Any
 
 from django.contrib.auth.forms import AuthenticationForm
@@ -8,8 +7,6 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError
 
@@ -17,9 +14,7 @@ from cart.services import UnknownCart, adopt
 from cart.visitors import set_cart_cookie, token_of, user_of
 from cartsite import limits
 from cartsite.celery import app as celery_app
-from cartsite.problems import problem
-
-logger = logging.getLogger(__name__)
+from cartsite.sorry import too_many
 
 
 class SignIn(LoginView):
@@ -84,44 +79,3 @@ def _broker_is_ready() -> bool:
     except (OperationalError, OSError):
         return False
     return True
-
-
-# --- When something is wrong ------------------------------------------------------------------------------------------
-
-
-def _say(request: HttpRequest, status: int, title: str, detail: str) -> HttpResponse:
-    """The same sentence for people (a page) and for siblings (RFC 9457)."""
-    if request.path_info.startswith("/internal/"):
-        return problem(status, title, detail)
-    return render(request, "cartsite/sorry.html", {"title": title, "detail": detail}, status=status)
-
-
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _say(request, 404, _("Not found"), _("There is nothing at this address, or it is not yours to see."))
-
-
-def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _say(request, 403, _("Not allowed"), _("You may not do this."))
-
-
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _say(request, 400, _("Bad request"), _("Your browser sent something we could not read."))
-
-
-def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """The form's CSRF token is missing or old."""
-    detail = _("This page was open for too long, or cookies are switched off. Go back, reload the page and try again.")
-    return _say(request, 403, _("Please try again"), detail)
-
-
-def too_many(request: HttpRequest) -> HttpResponse:
-    detail = _("That was a lot in a short time. Please wait a few minutes and try again; nothing was lost.")
-    return _say(request, 429, _("One moment, please"), detail)
-
-
-def broken(request: HttpRequest) -> HttpResponse:
-    """Our own fault: said without touching the database or the context processors, which may be what broke."""
-    title, detail = _("Something went wrong"), _("It is our fault, and we were told. Please try again in a minute.")
-    if request.path_info.startswith("/internal/"):
-        return problem(500, title, detail)
-    return render(None, "cartsite/broken.html", {"title": title, "detail": detail}, status=500)

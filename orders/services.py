@@ -167,6 +167,17 @@ def record_fact(line: OrderLine, kind: str, quantity: int, *, by: User | None) -
     _complete_if_accounted_for(order)
 
 
+@transaction.atomic
+def collect_rest(line: OrderLine, *, by: User) -> bool:
+    """What is still to be collected of a line was; False if nothing was, or its order is not confirmed."""
+    order = lock(line.order_id)
+    left = line.quantity - (line.facts.aggregate(sum=Sum("quantity"))["sum"] or 0)
+    if left == 0 or order.status != Order.Status.CONFIRMED:
+        return False
+    record_fact(line, LineFact.Kind.COLLECTED, left, by=by)
+    return True
+
+
 def _complete_if_accounted_for(order: Order) -> None:
     lines = order.lines.filter(kind__in=[OrderLine.Kind.PRODUCT, OrderLine.Kind.ENTRY])
     counted = lines.annotate(done=Sum("facts__quantity")).values_list("quantity", "done")

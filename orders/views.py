@@ -17,7 +17,7 @@ from cart.visitors import basket_for, open_cart_for, set_cart_cookie, token_of, 
 from cartsite import limits
 from cartsite.http import is_htmx, wants_fragment
 from cartsite.paging import page_of
-from cartsite.views import too_many
+from cartsite.sorry import too_many
 from orders import access
 from orders.forms import CheckoutForm, OrderFilterForm
 from orders.models import Order

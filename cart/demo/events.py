@@ -1,18 +1,17 @@
 """What is on in the demo: four calendars, and what recurs in each. Times are what the clock on the wall says there.
 
-Prices keep the rule of `cart.demo.goods`.
+Prices keep the rule of `cart.demo.goods`. The masterclass alone has as few as five places.
 """
 
 from datetime import date, time
 from typing import NamedTuple
 
+FREE = "0.00"
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY, SATURDAY, SUNDAY = range(7)
-BREAD_WORKSHOP = "Bread workshop"
-MASTERCLASS = "Sourdough masterclass"
 
 
 class Series(NamedTuple):
-    """A thing that recurs on a weekday, every so many weeks; `every` 0 means that one such date is always coming."""
+    """A thing that recurs on a weekday, every so many weeks: 1, 2, 4 or 8, so that eight weeks always hold as many."""
 
     title: str
     description: str
@@ -21,14 +20,14 @@ class Series(NamedTuple):
     ends: time
     places: int
     price: str
+    vat: str = "20.00"
     every: int = 1
     offset: int = 0
-    vat: str = "20.00"
 
     def falls_on(self, day: date) -> bool:
         """Whether it takes place on that day; weeks are counted from one fixed Monday, so that the answer stands."""
         week = (day.toordinal() - 1) // 7
-        return day.weekday() == self.weekday and (not self.every or week % self.every == self.offset)
+        return day.weekday() == self.weekday and week % self.every == self.offset
 
 
 class Programme(NamedTuple):
@@ -59,7 +58,7 @@ BAKEHOUSE = Programme(
     "loaf crust wheat",
     (
         Series(
-            BREAD_WORKSHOP,
+            "Bread workshop",
             "A morning at the long table: mix, knead, shape and bake two loaves, and have soup while they rise.",
             SATURDAY,
             time(10),
@@ -68,14 +67,15 @@ BAKEHOUSE = Programme(
             price="38.50",
         ),
         Series(
-            MASTERCLASS,
+            "Sourdough masterclass",
             "A whole day on sourdough alone, from feeding the starter to reading the crust. Five people, no hurry.",
             SUNDAY,
             time(10),
             time(16),
             places=5,
             price="85.00",
-            every=0,
+            every=8,
+            offset=3,
         ),
         Series(
             "Family pizza evening",
@@ -106,7 +106,7 @@ WALKS = Programme(
             time(9, 30),
             time(11, 30),
             places=20,
-            price="6.50",
+            price="6.40",
         ),
         Series(
             "Foraging for beginners",
@@ -125,7 +125,7 @@ WALKS = Programme(
             time(5, 45),
             time(8),
             places=15,
-            price="7.80",
+            price="7.75",
             every=2,
             offset=1,
         ),
@@ -136,7 +136,7 @@ WALKS = Programme(
             time(10),
             time(12, 30),
             places=40,
-            price="0.00",
+            price=FREE,
             every=2,
         ),
     ),
@@ -187,7 +187,7 @@ CLAY_ROOM = Programme(
             time(18),
             time(20),
             places=16,
-            price="0.00",
+            price=FREE,
             every=2,
         ),
     ),

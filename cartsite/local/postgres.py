@@ -92,6 +92,8 @@ class Cluster:
             self._pg_ctl_stop()
         self.process.wait()
         self.process = None
+        with contextlib.suppress(OSError):  # not empty: the data of a throw-away cluster is there too
+            self.socket.rmdir()
 
     def ensure_database(self, name: str) -> None:
         """Make a database, unless it is there."""

@@ -1,0 +1,55 @@
+"""The back office: stalls, products and carts."""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from cart.models import Cart, CartItem, Product, Stall
+from cartsite.backoffice import KeptAdmin, RecordAdmin, RecordInline
+
+
+@admin.register(Stall)
+class StallAdmin(KeptAdmin):
+    list_display = ["name", "is_house", "archived_at"]
+    search_fields = ["name", "description"]
+    list_filter = ["is_house", "archived_at"]
+    prepopulated_fields = {"slug": ["name"]}
+    readonly_fields = ["uuid"]
+
+
+@admin.register(Product)
+class ProductAdmin(KeptAdmin):
+    list_display = ["title", "sku", "stall", "price", "tax_rate", "left", "archived_at"]
+    list_select_related = ["stall", "pool"]
+    search_fields = ["title", "sku", "description"]
+    list_filter = ["stall", "tax_rate", "archived_at"]
+    autocomplete_fields = ["stall", "pool"]
+    readonly_fields = ["uuid"]
+
+    @admin.display(description=_("left"), empty_value="-")
+    def left(self, product: Product) -> int | None:
+        return product.pool.free if product.pool else None
+
+
+class CartItemInline(RecordInline):
+    model = CartItem
+    fields = ["product", "entry", "quantity", "seen_price", "hold", "changed_at"]
+
+
+@admin.register(Cart)
+class CartAdmin(RecordAdmin):
+    list_display = ["uuid", "user", "created_at", "ordered_at"]
+    list_select_related = ["user"]
+    search_fields = ["=uuid", "user__username", "user__email"]
+    list_filter = ["ordered_at", "created_at"]
+    exclude = ["token_hash"]
+    inlines = [CartItemInline]
+    ordering = ["-pk"]
+
+
+@admin.register(CartItem)
+class CartItemAdmin(RecordAdmin):
+    list_display = ["cart", "product", "entry", "quantity", "seen_price", "changed_at"]
+    list_select_related = ["cart", "product", "entry"]
+    search_fields = ["product__title", "product__sku", "entry__title"]
+    list_filter = ["changed_at"]
+    ordering = ["-pk"]
