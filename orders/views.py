@@ -107,10 +107,21 @@ def detail(request: HttpRequest, number: str) -> HttpResponse:
     if "key" in request.GET:
         return _take_secret(number, request.GET["key"], "orders:detail", lambda order: [order.key])
     order = access.find_order(request, number)
+    _move_along(order)
     context = _context(order)
     if wants_fragment(request):
         return render(request, "orders/_status.html", context)
     return render(request, "orders/detail.html", context)
+
+
+def _move_along(order: Order) -> None:
+    """Somebody waits: take the next step of a doubtful attempt or of a closing now, if it is time, worker or not."""
+    if not order.is_awaiting_payment:
+        return
+    for payment in order.payments.filter(status__in=Payment.UNSENT):
+        sweeping.look_now(payment.pk)
+    releasing.go_on(order)
+    order.refresh_from_db()
 
 
 def _context(order: Order) -> dict[str, Any]:

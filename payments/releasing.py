@@ -12,7 +12,7 @@ from django.utils import timezone
 from cart.models import Cart
 from cartsite.models import Case, User
 from orders import services as orders
-from orders.models import Order
+from orders.models import Order, OrderQuerySet
 from payments import schedule, sending, settling, sumup
 from payments.models import Payment
 from payments.sumup import Checkout
@@ -178,10 +178,22 @@ def sweep() -> None:
         _close_in_time(order)
 
 
-@transaction.atomic
+def go_on(order: Order) -> None:
+    """Take the next step of an unpaid order's end if it is due: for the page where its shopper waits."""
+    due = _take(Order.objects.due().filter(pk=order.pk))
+    if due is not None:
+        _close_in_time(due)
+
+
 def _take_next() -> Order | None:
-    """Lease the unpaid order that is longest overdue, and put its next step off in case this process dies."""
-    order = Order.objects.due().select_for_update(skip_locked=True, no_key=True).first()
+    """Lease the unpaid order that is longest overdue."""
+    return _take(Order.objects.due())
+
+
+@transaction.atomic
+def _take(due: OrderQuerySet) -> Order | None:
+    """Lease the first of these orders, and put its next step off in case this process dies."""
+    order = due.select_for_update(skip_locked=True, no_key=True).first()
     if order is not None:
         now = timezone.now()
         order.leased_until, order.next_step_at = now + LEASE, now + LONGEST_WAIT

@@ -93,6 +93,7 @@ def _record_unknown_money(payment: Payment, checkout: Checkout) -> None:
 
 def _record(order: Order, payment: Payment, checkout: Checkout) -> None:
     Case.settle(Case.Kind.MISSING_AT_SUMUP, payment, _("SumUp knows the checkout again."))
+    payment.checkout_id = payment.checkout_id or checkout.id
     if checkout.successful:
         _record_captures(order, payment, checkout.successful)
     elif payment.is_live:

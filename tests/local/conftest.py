@@ -24,6 +24,20 @@ def place() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+_started: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """End what a test has started, also when it fails."""
+    yield
+    while _started:
+        process = _started.pop()
+        if process.poll() is None:
+            process.terminate()
+        process.communicate()
+
+
 @pytest.fixture
 def make_cluster(place: Path) -> Iterator[Callable[[], Cluster]]:
     """Makes objects for one cluster, as later starts of the program would; the server is stopped in the end."""
@@ -53,12 +67,12 @@ def ask(cluster: Cluster, sql: str, database: str = "postgres") -> str:
     return str(row[0]) if row else ""
 
 
-def start_python(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """Start this Python in the checkout, as the Makefile does, with no DATABASE_URL but a given one."""
+def start_python(*arguments: str, cwd: Path = CHECKOUT, **environment: str) -> subprocess.Popen[str]:
+    """Start this Python in a checkout, as the Makefile does, with no DATABASE_URL but a given one."""
     inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, *arguments],
-        cwd=CHECKOUT,
+        cwd=cwd,
         env=inherited | environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -66,6 +80,8 @@ def start_python(*arguments: str, **environment: str) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+    _started.append(process)
+    return process
 
 
 def eventually(holds: Callable[[], bool], within: float = 30) -> bool:

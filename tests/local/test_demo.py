@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -39,17 +39,6 @@ except StartError as error:
 """
 
 
-@pytest.fixture
-def shops() -> Iterator[list[subprocess.Popen[str]]]:
-    """The shops that a test has opened, closed in the end."""
-    opened: list[subprocess.Popen[str]] = []
-    yield opened
-    for shop in opened:
-        if shop.poll() is None:
-            shop.terminate()
-            shop.communicate()
-
-
 def lingering(folder: Path, name: str) -> str:
     """A script that writes down its number and stays."""
     return f"echo $$ > {folder / name}.running; exec sleep 600"
@@ -78,11 +67,10 @@ def open_shop(folder: Path, *scripts: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_wish_to_end_ends_everything(place: Path, shops: list[subprocess.Popen[str]], told: signal.Signals) -> None:
+def test_a_wish_to_end_ends_everything(place: Path, told: signal.Signals) -> None:
     with_a_child = f"sleep 600 & echo $! > {place / 'child.running'}; wait"
     deaf = f"trap '' TERM; echo $$ > {place / 'deaf.running'}; while true; do sleep 1; done"
     shop = open_shop(place, lingering(place, "first"), with_a_child, deaf)
-    shops.append(shop)
     everyone = [number_of(place, name) for name in ("first", "child", "deaf")]
 
     shop.send_signal(told)

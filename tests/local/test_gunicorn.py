@@ -1,7 +1,6 @@
 """Gunicorn serves by our configuration, and its logs keep secrets."""
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,16 +18,14 @@ def app(environ, start_response):
 
 
 @pytest.fixture
-def door(place: Path) -> Iterator[Path]:
+def door(place: Path) -> Path:
     """The socket of a gunicorn with our configuration and a site of one line; its log is beside it."""
     (place / "tiny.py").write_text(APP)
     door, log = place / "door", place / "log"
     serve = ["-m", "gunicorn", "-c", "cartsite/gunicorn.py", "--pythonpath", str(place), "tiny:app"]
-    gunicorn = start_python(*serve, "--bind", f"unix:{door}", "--access-logfile", str(log), "--error-logfile", str(log))
+    start_python(*serve, "--bind", f"unix:{door}", "--access-logfile", str(log), "--error-logfile", str(log))
     assert eventually(door.exists)
-    yield door
-    gunicorn.terminate()
-    gunicorn.communicate()
+    return door
 
 
 def get(door: Path, target: str) -> str:
