@@ -246,7 +246,7 @@ USE_TZ = True
 TIME_ZONE = read(env.str, "TIME_ZONE", default="Europe/London")
 check("TIME_ZONE", TIME_ZONE in zoneinfo.available_timezones(), f"{TIME_ZONE} is not an IANA time zone")
 
-vars().update(read(env.email_url, "EMAIL_URL", local=env.email_url_config(f"filemail://{LOCAL_DIR}/mail")))
+vars().update(read(env.email_url, "EMAIL_URL", local=env.email_url_config(f"filemail:///{LOCAL_DIR}/mail")))
 EMAIL_TIMEOUT = 20  # seconds
 DEFAULT_FROM_EMAIL = read(env.str, "DEFAULT_FROM_EMAIL", local="Rose Ash <shop@demo.test>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
@@ -271,12 +271,18 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"django": {"handlers": ["console"], "level": "INFO", "propagate": False}},
+    "loggers": {
+        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        # A sweep that found nothing to do every few seconds is not news.
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+    },
 }
 
 # --- Work done later (Celery) ---------------------------------------------------------------------------------------
 
-CELERY_BROKER_URL = read(env.str, "CELERY_BROKER_URL", local="filesystem://")
+CELERY_BROKER_URL = read(env.str, "CELERY_BROKER_URL", local="filesystem://localhost")
 if CELERY_BROKER_URL.startswith("filesystem:"):
     _queue = LOCAL_DIR / "broker"
     for _folder in ("queue", "control"):
