@@ -55,7 +55,7 @@ BAKEHOUSE = Programme(
     "Flour on your sleeves and something warm to carry home. Aprons are provided; rings are best left behind.",
     "The Old Bakehouse, Mill Lane, Rose Ash",
     "Europe/London",
-    "loaf crust wheat",
+    "rolling crust wheat",
     (
         Series(
             "Bread workshop",
@@ -149,7 +149,7 @@ CLAY_ROOM = Programme(
     "Wheels, clay and a kettle in the old chapel. Everything you make is fired and ready a fortnight later.",
     "The Old Chapel, Kiln Street, Rose Ash",
     "Europe/London",
-    "jug terracotta cream",
+    "throwing terracotta cream",
     (
         Series(
             "Pottery evening",
@@ -200,7 +200,7 @@ CANAL = Programme(
     "Our sister co-operative's cellar by the water, where British cheese and Dutch patience meet over a long table.",
     "De Kaaskelder, Brouwersgracht, Amsterdam",
     "Europe/Amsterdam",
-    "wheel honey carrot",
+    "canal honey terracotta",
     (
         Series(
             "Cheese and cider tasting",

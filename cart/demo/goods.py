@@ -48,7 +48,7 @@ HOUSE = Seller(
             "Whatever the members' plots gave this week, enough for two people and a pot of soup.",
             "14.50",
             FOOD,
-            "basket wheat sage carrot",
+            "basket wheat sage",
             stock=30,
         ),
         Good(
@@ -73,7 +73,7 @@ HOUSE = Seller(
             "Sixty plain recipes from stallholders, with a page at the back for your own.",
             "16.50",
             BOOKS,
-            "book rose wheat",
+            "cookbook rose wheat",
             stock=18,
         ),
         Good(
@@ -103,7 +103,7 @@ HIVE = Seller(
         Good(
             "HONEY-HEATHER-340",
             "Heather honey, 340 g",
-            "Dark, thick and a little wild: the bees spend August on the moor. Stir it, then be patient with the spoon.",
+            "Dark, thick and a little wild, since the bees spend August on the moor. Be patient with the spoon.",
             "8.50",
             FOOD,
             "jar amber plum",
@@ -242,7 +242,7 @@ DAIRY = Seller(
             "Fresh, lemony and rolled in fine ash, as the name of the market demands.",
             "6.40",
             FOOD,
-            "round ash cream",
+            "cheese ash cream",
         ),
         Good(
             "CHEESE-SOFT-WASHED",
@@ -250,7 +250,7 @@ DAIRY = Seller(
             "Small, orange and stronger than it looks. Bake it whole with a sprig of thyme.",
             "8.80",
             FOOD,
-            "round carrot cream",
+            "cheese carrot cream",
             stock=1,
         ),
         Good(
@@ -545,7 +545,7 @@ SPINDLE = Seller(
             "Each ends where it began, and eight of them pass a tea room.",
             "9.80",
             BOOKS,
-            "book sage cream",
+            "guidebook sage cream",
         ),
         Good(
             "BOOK-CHILD-HEDGEHOG",
@@ -553,7 +553,7 @@ SPINDLE = Seller(
             "A picture book for reading aloud, slowly, twice.",
             "8.80",
             BOOKS,
-            "book honey bark",
+            "storybook honey bark",
             stock=13,
         ),
         Good(
@@ -562,7 +562,7 @@ SPINDLE = Seller(
             "Ninety-six plain pages, sewn so that it lies flat.",
             "12.50",
             STANDARD,
-            "book slate rose",
+            "notebook slate rose",
         ),
     ),
 )

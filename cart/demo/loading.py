@@ -60,8 +60,9 @@ def present(kind: type[Row], key: str, names: Iterable[str]) -> dict[str, Row]:
 
 def stalls() -> dict[str, Stall]:
     """The demo's stalls that are there, by slug; the house stall is whichever the shop has."""
-    house = {HOUSE.slug: stall for stall in Stall.objects.filter(is_house=True)}
-    return present(Stall, "slug", [seller.slug for seller in SELLERS]) | house
+    there = present(Stall, "slug", [seller.slug for seller in SELLERS])
+    house = Stall.objects.filter(is_house=True).first()
+    return there | ({HOUSE.slug: house} if house else {})
 
 
 def load_stalls() -> int:
@@ -134,7 +135,7 @@ def load_entries() -> int:
     """Make the entries of the next eight weeks that are missing, each with its pool."""
     calendars = present(Calendar, "slug", [programme.slug for programme in PROGRAMMES])
     coming = [
-        (series, new_entry(series, calendars[programme.slug], day))
+        (series, new_entry(f"{programme.slug}/{series.title}/{day}", series, calendars[programme.slug], day))
         for programme in PROGRAMMES
         for series in programme.series
         for day in coming_days(series, calendars[programme.slug].zone)
@@ -156,10 +157,10 @@ def coming_days(series: Series, zone: ZoneInfo) -> list[date]:
     return [day for day in days if series.falls_on(day) and now < datetime.combine(day, series.starts) <= now + AHEAD]
 
 
-def new_entry(series: Series, calendar: Calendar, day: date) -> Entry:
+def new_entry(name: str, series: Series, calendar: Calendar, day: date) -> Entry:
     """An entry that is not saved yet, at the hour that the clock on the wall shows there; it lacks its pool."""
     return Entry(
-        uuid=demo_uuid(Entry, f"{calendar.slug}/{series.title}/{day}"),
+        uuid=demo_uuid(Entry, name),
         calendar=calendar,
         title=series.title,
         description=series.description,
