@@ -42,30 +42,43 @@ browser: .venv/installed ## Run the tests that need Chromium
 	if [ -z "$$found" ]; then echo "There is no Chromium on this machine (apt install chromium)."; exit 1; fi; \
 	DEBUG=1 CHROMIUM="$$found" $(WITH_DATABASE) -m pytest tests/browser $(ARGS)
 
-check: .venv/installed ## Look for faults without running: style, types, layers, migrations, deployment, templates
+check: style types layers migrations deployment templates ## Look for faults without running the tests (-k: do not stop at one)
+
+style: .venv/installed
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+
+types: .venv/installed
 	DEBUG=1 $(PY) -m mypy .
-	DEBUG=1 .venv/bin/lint-imports
+
+layers: .venv/installed
+	DEBUG=1 $(PY) -m pytest tests/test_architecture.py
+
+migrations: .venv/installed
 	DEBUG=1 $(WITH_DATABASE) manage.py makemigrations --check --dry-run
+
+deployment: .venv/installed
 	@echo "$(PY) manage.py check --deploy (on production-like settings)"
 	@$(PRODUCTION_LIKE) $(PY) manage.py check --deploy --fail-level WARNING
+
+templates: .venv/installed
 	find templates -name '*.html' -exec .venv/bin/djade --check --target-version 5.2 {} +
 	$(PY) -m djlint templates --lint --quiet
 
+# Not `npm ci`: it refuses a lock file made where the builds for some other systems could not be had.
 css: ## Compile the style sheet (needs Node; the result is committed)
-	npm ci --no-fund --no-audit
+	npm install --no-save --no-fund --no-audit
 	npx @tailwindcss/cli -i static/src/site.css -o static/css/site.css --minify
 
-lock: .venv/installed ## Pin what pyproject.toml asks for in requirements.txt and requirements-dev.txt
+lock: .venv/installed ## Pin what pyproject.toml asks for in requirements.txt and requirements-dev.txt (ARGS=--upgrade for the newest)
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet --disable-pip-version-check uv
 	@for file in requirements requirements-dev; do \
 		asked=$$(sed -n 's/^#  *uv pip compile //p' $$file.txt) && \
-		echo "uv pip compile $$asked" && $(PY) -m uv pip compile --quiet --upgrade $$asked || exit 1; \
+		echo "uv pip compile $$asked" && $(PY) -m uv pip compile --quiet $(ARGS) $$asked || exit 1; \
 	done
 
 clean: ## Remove what can be made again (but not the demo's data: make forget)
-	rm -rf .venv node_modules staticfiles .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv node_modules staticfiles .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The file says that the installation was finished: without it, the folder is made anew.
@@ -86,4 +99,4 @@ $(shell rm -f .venv/installed)
 endif
 endif
 
-.PHONY: help demo forget test prove browser check css lock clean
+.PHONY: help demo forget test prove browser check style types layers migrations deployment templates css lock clean

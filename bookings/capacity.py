@@ -23,7 +23,7 @@ LONGEST_CART_HOLD = timedelta(hours=1)
 LOCKED = """
     WITH asked AS (SELECT * FROM unnest(%s::bigint[], %s::int[]) AS asked(id, quantity)),
          locked AS (SELECT pool.id, asked.quantity FROM bookings_pool pool JOIN asked USING (id)
-                    ORDER BY pool.id FOR UPDATE OF pool)
+                    ORDER BY pool.id FOR NO KEY UPDATE OF pool)
     UPDATE bookings_pool pool SET """
 TAKE = f"""{LOCKED} taken = pool.taken + locked.quantity
     FROM locked WHERE pool.id = locked.id
@@ -51,10 +51,15 @@ def _change_pools(statement: str, quantities: Mapping[int, int]) -> set[int]:
         return {pk for (pk,) in cursor.fetchall()}
 
 
-def _take(wanted: Mapping[int, int]) -> None:
-    """Raise `taken` in every pool named, giving expired holds back where there is no room; SoldOut if some lack it."""
+def _take(wanted: Mapping[int, int], *, sparing: int | None = None) -> None:
+    """Raise `taken` in every pool named, giving expired holds back where there is no room; SoldOut if some lack it.
+
+    The hold `sparing` (a primary key) is the caller's own: it stays, expired or not.
+    """
     lacking = wanted.keys() - _change_pools(TAKE, wanted)
-    if lacking and _give_back(Hold.objects.expired().filter(pool__in=lacking), patient=False):
+    if lacking:
+        _give_back(Hold.objects.expired().filter(pool__in=lacking).exclude(pk=sparing), patient=False)
+        # Even with none of them: the first try judged the pools as they were before it waited for their locks.
         lacking -= _change_pools(TAKE, {pk: wanted[pk] for pk in lacking})
     if lacking:
         raise SoldOut(lacking)
@@ -88,7 +93,7 @@ def resize(hold: Hold, quantity: int) -> Hold:
     """Make a cart's hold fit a quantity and renew it: claim what is missing, or raise SoldOut; give back the rest."""
     hold = Hold.objects.select_for_update(no_key=True).get(pk=hold.pk)
     if quantity > hold.quantity:
-        _take({hold.pool_id: quantity - hold.quantity})
+        _take({hold.pool_id: quantity - hold.quantity}, sparing=hold.pk)
     elif quantity < hold.quantity:
         _change_pools(RETURN, {hold.pool_id: hold.quantity - quantity})
     # A hold that was given back meanwhile starts a new hour.

@@ -34,7 +34,9 @@ class Pool(models.Model):
             models.CheckConstraint(name="pool_taken_not_negative", condition=Q(taken__gte=0)),
             models.CheckConstraint(
                 name="pool_capacity_not_below_wanted",
-                condition=Q(capacity=None, wanted=None) | Q(capacity__gte=F("wanted")),
+                # (A comparison with NULL would pass: so both are asked for by name.)
+                condition=Q(capacity=None, wanted=None)
+                | Q(capacity__isnull=False, wanted__isnull=False, capacity__gte=F("wanted")),
             ),
         ]
 

@@ -46,10 +46,16 @@ def resolve(payment: Payment) -> bool:
     except sumup.SumUpError:
         return False
     if len(hits) > 1:
-        settling.open_stuck(payment, _("SumUp has several checkouts with the reference of this attempt."))
+        _report_several(payment)
     for checkout in hits:
         store(payment, checkout)
     return True
+
+
+def _report_several(payment: Payment) -> None:
+    """SumUp has broken its own rule. About the order: answers about the attempt do not settle this."""
+    what_happened = _("SumUp has several checkouts with the reference of one attempt; all but one were deleted.")
+    Case.open(Case.Kind.ATTEMPT_STUCK, payment.order, what_happened, at_stake=payment.amount)
 
 
 def mark_unknown(payment: Payment) -> None:
@@ -108,7 +114,9 @@ def store(payment: Payment, checkout: Checkout) -> None:
     """Take a checkout that SumUp has made as the attempt's own, or delete it where that has become impossible."""
     if _keep(payment, checkout):
         if checkout.status != "PENDING":
-            settling.settle(payment)
+            payment.refresh_from_db()
+            with suppress(sumup.SumUpError):  # it is open now, so the sweep looks again
+                settling.settle(payment)
         return
     with suppress(sumup.SumUpError):  # its page was never shown, and the attempt is asked about again
         sumup.delete_checkout(checkout.id)

@@ -14,6 +14,17 @@ import pytest
 
 from cartsite.local.postgres import CHECKOUT, PORT, SUPERUSER, Cluster
 
+_started: list[subprocess.Popen[str]] = []
+
+
+def end_started() -> None:
+    """End what a test has started and not ended, as when it fails."""
+    while _started:
+        process = _started.pop()
+        if process.poll() is None:
+            process.terminate()
+            process.communicate()
+
 
 @pytest.fixture
 def place() -> Iterator[Path]:
@@ -21,21 +32,15 @@ def place() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="rose-", dir="/tmp"))
     folder.chmod(0o755)
     yield folder
+    end_started()
     shutil.rmtree(folder)
-
-
-_started: list[subprocess.Popen[str]] = []
 
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """End what a test has started, also when it fails."""
+    """No test leaves a process behind."""
     yield
-    while _started:
-        process = _started.pop()
-        if process.poll() is None:
-            process.terminate()
-        process.communicate()
+    end_started()
 
 
 @pytest.fixture

@@ -22,7 +22,17 @@ def door(place: Path) -> Path:
     """The socket of a gunicorn with our configuration and a site of one line; its log is beside it."""
     (place / "tiny.py").write_text(APP)
     door, log = place / "door", place / "log"
-    serve = ["-m", "gunicorn", "-c", "cartsite/gunicorn.py", "--pythonpath", str(place), "tiny:app"]
+    serve = [
+        "-m",
+        "gunicorn",
+        "-c",
+        "cartsite/gunicorn.py",
+        "--graceful-timeout",
+        "1",
+        "--pythonpath",
+        str(place),
+        "tiny:app",
+    ]
     start_python(*serve, "--bind", f"unix:{door}", "--access-logfile", str(log), "--error-logfile", str(log))
     assert eventually(door.exists)
     return door

@@ -1,0 +1,62 @@
+"""What these tests do over and over: place a cart, look at all rows, count statements."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.apps import apps
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from cart.models import Cart, CartItem
+from cart.services import Basket
+from cartsite.models import User
+from orders.models import Order
+from orders.placing import place
+
+ROOMS = ("cartsite", "bookings", "cart", "orders", "payments")
+NAME, EMAIL = "Grace Example", "grace@mail.example"
+TRANSACTION_CONTROL = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
+HTMX = {"HX-Request": "true"}
+
+
+def basket_in(cart: Cart) -> Basket:
+    """What is in this cart now."""
+    return Basket(list(CartItem.objects.loaded().filter(cart=cart)))
+
+
+def place_cart(cart: Cart, token: str, *, user: User | None = None, agreed: str | None = None) -> Order:
+    """Place the cart as it is, or as a page showed it before."""
+    seen = basket_in(cart).fingerprint if agreed is None else agreed
+    order, _is_new = place(cart.uuid, token=token, user=user, agreed=seen, name=NAME, email=EMAIL)
+    return order
+
+
+def typed(cart: Cart, **changes: str) -> dict[str, str]:
+    """What a browser posts from the checkout page."""
+    seen = {"cart": str(cart.uuid), "agreed": basket_in(cart).fingerprint}
+    return {"name": NAME, "email": EMAIL, **seen, **changes}
+
+
+def visitor(token: str = "") -> Client:
+    """A browser with a cart's cookie."""
+    client = Client()
+    if token:
+        client.cookies["cart"] = token
+    return client
+
+
+def all_rows() -> dict[str, list[dict[str, Any]]]:
+    """Every row of the shop: equal before and after what moves nothing."""
+    models = [model for room in ROOMS for model in apps.get_app_config(room).get_models()]
+    return {model._meta.label: list(model._default_manager.order_by("pk").values()) for model in models}
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """The SQL sent meanwhile, without transaction control; complete when the block has ended."""
+    sent: list[str] = []
+    with CaptureQueriesContext(connection) as captured:
+        yield sent
+    sent += [query["sql"] for query in captured if not query["sql"].startswith(TRANSACTION_CONTROL)]

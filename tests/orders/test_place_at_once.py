@@ -1,0 +1,58 @@
+"""Placing by several hands at the very same moment."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from bookings.models import Entry, Hold, Pool
+from cart.models import Cart, Product
+from orders.models import Order, OrderContact, OrderEvent, OrderLine
+from orders.placing import CannotPlace
+from tests.concurrency import results_of, run_at_once
+from tests.invariants import assert_books_balance
+from tests.orders.acts import basket_in, place_cart
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FillCart = Callable[..., tuple[Cart, str]]
+
+
+def test_a_cart_placed_by_eight_at_once_is_one_order(fill_cart: FillCart, honey: Product, workshop: Entry) -> None:
+    cart, token = fill_cart((honey, 1), (workshop, 2))
+    agreed = basket_in(cart).fingerprint
+
+    outcomes = run_at_once(*[lambda: place_cart(cart, token, agreed=agreed)] * 8)
+
+    order = Order.objects.get()
+    assert results_of(outcomes) == [order] * 8
+    assert OrderLine.objects.count() == 2
+    assert (OrderContact.objects.count(), OrderEvent.objects.count()) == (1, 1)
+    assert Pool.objects.get().taken == 2
+
+
+def test_the_last_places_go_to_one_of_those_who_want_them_at_once(fill_cart: FillCart, workshop: Entry) -> None:
+    rivals = []
+    for _rival in range(8):
+        rivals.append(fill_cart((workshop, 6)))
+        Hold.objects.update(until="2020-01-01T00:00:00Z")
+
+    outcomes = run_at_once(*(partial(place_cart, *rival) for rival in rivals))
+
+    assert sum(isinstance(outcome.error, CannotPlace) for outcome in outcomes) == 7
+    assert Order.objects.count() == 1
+    assert Pool.objects.get().taken == 6
+    assert_books_balance()
+
+
+def test_carts_of_the_same_things_in_another_order_never_wait_for_each_other(
+    fill_cart: FillCart, stocked: list[Product]
+) -> None:
+    rivals = [fill_cart(*((thing, 1) for thing in stocked[:: 1 if even else -1])) for even in (0, 1) * 4]
+    Hold.objects.update(quantity=0)
+    Pool.objects.update(taken=0)
+
+    outcomes = run_at_once(*(partial(place_cart, *rival) for rival in rivals))
+
+    assert len(set(results_of(outcomes))) == 8
+    assert_books_balance()
