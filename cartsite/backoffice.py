@@ -39,6 +39,9 @@ class RecordInline(TabularInline):
     show_change_link = True
     tab = True
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return list(self.fields)
+
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 

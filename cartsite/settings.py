@@ -325,4 +325,20 @@ UNFOLD = {
     "SITE_URL": "/",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "SITE_SYMBOL": "local_florist",
+    "COLORS": {
+        "primary": {
+            "50": "#fbf3f4",
+            "100": "#f6e4e6",
+            "200": "#edcbd0",
+            "300": "#dfa5ad",
+            "400": "#cb7784",
+            "500": "#b35062",
+            "600": "#8f2f42",
+            "700": "#78283a",
+            "800": "#652535",
+            "900": "#572331",
+            "950": "#300f18",
+        }
+    },
 }

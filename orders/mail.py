@@ -1,6 +1,7 @@
 """The mail an order's shopper is owed: composed when it is sent, at least once, under a Message-ID of its own."""
 
 import logging
+from traceback import format_tb
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -34,15 +35,23 @@ def _send(message: Message) -> None:
     try:
         compose(order, message).send()
     except Exception as error:  # a broken template or address must not stop the other mail
-        logger.exception("The mail %s could not be sent", message.uuid)
-        if message.mark_failed_try(error):
-            Case.open(
-                Case.Kind.MAIL_FAILED,
-                order,
-                _("The mail about order %(number)s could not be sent after many tries.") % {"number": order.number},
-            )
+        # Where it failed, but not the error's text: that may hold an address.
+        where = "".join(format_tb(error.__traceback__))
+        logger.error("The mail %s could not be sent: %s\n%s", message.uuid, type(error).__name__, where)
+        _put_off(message, order, error)
     else:
         message.mark_sent()
+
+
+@transaction.atomic
+def _put_off(message: Message, order: Order, error: Exception) -> None:
+    """Try again later; after the last try a person has to look."""
+    if message.mark_failed_try(error):
+        Case.open(
+            Case.Kind.MAIL_FAILED,
+            order,
+            _("The mail about order %(number)s could not be sent after many tries.") % {"number": order.number},
+        )
 
 
 def compose(order: Order, message: Message) -> EmailMultiAlternatives:

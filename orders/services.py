@@ -143,8 +143,15 @@ def cancel_confirmed(order: Order, *, by: User, cause: str) -> bool:
     return True
 
 
+# What may become of things that were bought, and of places.
+FATES = {
+    OrderLine.Kind.PRODUCT: (LineFact.Kind.COLLECTED, LineFact.Kind.MISSED, LineFact.Kind.CANCELLED),
+    OrderLine.Kind.ENTRY: (LineFact.Kind.ATTENDED, LineFact.Kind.MISSED, LineFact.Kind.CANCELLED),
+}
+
+
 class CannotRecord(ValueError):
-    """More would be collected, attended, missed or cancelled than was bought; the text says so."""
+    """This, or so much of it, cannot have become of what was bought; the text says why."""
 
 
 @transaction.atomic
@@ -154,6 +161,8 @@ def record_fact(line: OrderLine, kind: str, quantity: int, *, by: User | None) -
     Collected goods leave their pool. Once every line is accounted for, the order is completed. Raises CannotRecord.
     """
     order = lock(line.order_id)
+    if kind not in FATES.get(OrderLine.Kind(line.kind), ()):
+        raise CannotRecord(_("%(title)s cannot be recorded that way.") % {"title": line.title})
     done = line.facts.aggregate(sum=Sum("quantity"))["sum"] or 0
     if order.status != Order.Status.CONFIRMED or not 0 < quantity <= line.quantity - done:
         raise CannotRecord(

@@ -1,12 +1,12 @@
 """What a sibling says is on the shelf, and what that means for what may still be sold."""
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import OuterRef, Subquery, Sum
 
 from bookings import capacity
 from bookings.models import Pool
 from cart.models import Product
-from orders.models import Order, OrderLine
+from orders.models import Order, OrderEvent, OrderLine
 
 
 @transaction.atomic
@@ -16,6 +16,7 @@ def set_stock(product: Product, on_hand: int, as_of: int) -> Pool:
     `on_hand` is what lies there without our uncollected sales up to `as_of`, the id of the last of our order events
     that the sibling has subtracted (0: none). So those sales are added again: they are taken from the pool as well.
     """
+    product = Product.objects.select_for_update(no_key=True, of=("self",)).select_related("pool").get(pk=product.pk)
     if product.pool is None:
         product.pool = capacity.new_pool(product.title, 0)
         product.save(update_fields=["pool"])
@@ -26,10 +27,10 @@ def set_stock(product: Product, on_hand: int, as_of: int) -> Pool:
 
 def _subtracted_and_uncollected(product: Product, as_of: int) -> int:
     """Units of confirmed orders that the sibling has subtracted, and that still lie with us."""
-    sold = OrderLine.objects.filter(
-        product=product,
-        order__status=Order.Status.CONFIRMED,
-        order__events__kind=Order.Status.CONFIRMED,
-        order__events__id__lte=as_of,
+    last_seen = OrderEvent.objects.filter(
+        order=OuterRef("order"), pk__lte=as_of, kind__in=[Order.Status.CONFIRMED, Order.Status.CANCELLED]
+    ).order_by("-pk")
+    sold = OrderLine.objects.annotate(last_seen=Subquery(last_seen.values("kind")[:1])).filter(
+        product=product, order__status=Order.Status.CONFIRMED, last_seen=Order.Status.CONFIRMED
     )
     return sold.aggregate(sum=Sum("hold__quantity"))["sum"] or 0

@@ -35,9 +35,7 @@ def run_at_once(*functions: Callable[[], Any]) -> list[Outcome]:
         finally:
             connections.close_all()
 
-    threads = [
-        threading.Thread(target=run, args=pair, daemon=True) for pair in zip(functions, outcomes, strict=True)
-    ]
+    threads = [threading.Thread(target=run, args=pair, daemon=True) for pair in zip(functions, outcomes, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:

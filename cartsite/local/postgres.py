@@ -110,6 +110,8 @@ class Cluster:
             shutil.rmtree(place)
         if self.data.is_symlink():
             self.data.unlink()
+            with contextlib.suppress(OSError):
+                place.parent.rmdir()  # made for it alone
 
     def _make_data(self) -> None:
         """Make the data folder by initdb, whole or not at all."""

@@ -9,11 +9,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from bookings.models import Pool
 from cart.models import Cart, CartItem
 from cart.services import Basket
 from cartsite.models import User
 from orders.models import Order
 from orders.placing import place
+from tests.invariants import assert_pool_balances
 
 ROOMS = ("cartsite", "bookings", "cart", "orders", "payments")
 NAME, EMAIL = "Grace Example", "grace@mail.example"
@@ -51,6 +53,12 @@ def all_rows() -> dict[str, list[dict[str, Any]]]:
     """Every row of the shop: equal before and after what moves nothing."""
     models = [model for room in ROOMS for model in apps.get_app_config(room).get_models()]
     return {model._meta.label: list(model._default_manager.order_by("pk").values()) for model in models}
+
+
+def assert_pools_balance() -> None:
+    """Check every pool there is. (Orders that a test confirmed without money are no matter here.)"""
+    for pool in Pool.objects.all():
+        assert_pool_balances(pool)
 
 
 @contextmanager

@@ -37,9 +37,7 @@ def test_every_booking_has_a_hold_of_its_own_and_nothing_is_claimed(order: Order
     assert sum(Hold.objects.values_list("quantity", flat=True)) == 2
 
 
-def test_places_at_several_entries_of_one_pool_go_to_their_own_entry(
-    place_order: PlaceOrder, workshop: Entry
-) -> None:
+def test_places_at_several_entries_of_one_pool_go_to_their_own_entry(place_order: PlaceOrder, workshop: Entry) -> None:
     seated = EntryFactory(pool=workshop.pool, title="With a seat")
     order = place_order((workshop, 1), (seated, 3))
 

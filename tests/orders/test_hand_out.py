@@ -12,8 +12,7 @@ from orders.models import LineFact, Order, OrderLine
 from orders.services import CannotRecord
 from tests.concurrency import run_at_once
 from tests.factories import ProductFactory
-from tests.invariants import assert_books_balance
-from tests.orders.acts import all_rows
+from tests.orders.acts import all_rows, assert_pools_balance
 
 pytestmark = pytest.mark.django_db
 
@@ -41,11 +40,9 @@ def places(sold: Order) -> OrderLine:
 def test_what_was_collected_is_neither_taken_nor_there_any_more(jars: OrderLine, staff: User) -> None:
     services.record_fact(jars, LineFact.Kind.COLLECTED, 2, by=staff)
 
-    pool = jars.product.pool  # type: ignore[union-attr]
-    assert pool is not None
-    pool.refresh_from_db()
+    pool = Pool.objects.get(product=jars.product_id)
     assert (pool.taken, pool.wanted, pool.capacity) == (1, 3, 3)
-    assert_books_balance()
+    assert_pools_balance()
 
 
 def test_a_fact_is_written_down_with_who_saw_it(sold: Order, jars: OrderLine, staff: User) -> None:
@@ -107,11 +104,13 @@ def test_only_what_is_confirmed_can_be_collected(sold: Order, jars: OrderLine, s
     assert all_rows() == before
 
 
-def test_places_cannot_be_collected(places: OrderLine, staff: User) -> None:
+@pytest.mark.parametrize(("bought", "kind"), [("entry", "collected"), ("product", "attended"), ("product", "eaten")])
+def test_goods_are_collected_and_places_attended(sold: Order, staff: User, bought: str, kind: str) -> None:
+    line = sold.lines.get(kind=bought)
     before = all_rows()
 
-    with pytest.raises(CannotRecord):
-        services.record_fact(places, LineFact.Kind.COLLECTED, 1, by=staff)
+    with pytest.raises(CannotRecord, match="cannot be recorded that way"):
+        services.record_fact(line, kind, 1, by=staff)
 
     assert all_rows() == before
 
@@ -123,7 +122,7 @@ def test_the_rest_is_collected_in_one_step(sold: Order, jars: OrderLine, staff: 
     assert not services.collect_rest(jars, by=staff)
 
     assert sorted(LineFact.objects.values_list("quantity", flat=True)) == [1, 2]
-    assert_books_balance()
+    assert_pools_balance()
 
 
 def test_what_is_not_counted_can_be_collected_too(place_order: PlaceOrder, honey: Product, staff: User) -> None:
@@ -146,4 +145,4 @@ def test_a_line_handed_out_at_two_counters_at_once_is_handed_out_once(jars: Orde
 
     assert [type(outcome.error) for outcome in outcomes].count(CannotRecord) == 3
     assert sum(LineFact.objects.values_list("quantity", flat=True)) == 2
-    assert_books_balance()
+    assert_pools_balance()

@@ -86,7 +86,7 @@ def test_what_was_written_down_is_never_changed(lived: Order, model: type[models
     field = model._meta.pk.name if model is OrderEvent else "id"  # any assignment at all is refused
     before = all_rows()
 
-    with pytest.raises(DatabaseError, match="UPDATE of .* is refused"), transaction.atomic():
+    with pytest.raises(DatabaseError, match=r"UPDATE of .* is refused"), transaction.atomic():
         model._default_manager.update(**{field: models.F(field)})
 
     assert all_rows() == before
@@ -99,7 +99,7 @@ def test_what_happened_is_never_deleted(lived: Order, model: type[models.Model])
     with pytest.raises((DatabaseError, ProtectedError)), transaction.atomic():
         model._default_manager.all().delete()
     with (
-        pytest.raises(DatabaseError, match="DELETE of .* is refused"),
+        pytest.raises(DatabaseError, match=r"DELETE of .* is refused"),
         transaction.atomic(),
         connection.cursor() as cursor,
     ):

@@ -13,8 +13,7 @@ from cartsite.models import Case, User
 from orders import services
 from orders.models import LineFact, Order
 from tests.factories import EntryFactory, ProductFactory
-from tests.invariants import assert_books_balance
-from tests.orders.acts import all_rows
+from tests.orders.acts import all_rows, assert_pools_balance
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +40,7 @@ def test_an_order_let_go_gives_everything_back(order: Order, to: str, by: str) -
     assert (order.status, order.closing_since, order.closing_to) == (to, None, "")
     assert (order.events.last().kind, order.events.last().cause) == (to, by)  # type: ignore[union-attr]
     assert Pool.objects.get().taken == 0
-    assert_books_balance()
+    assert_pools_balance()
 
 
 def test_who_let_an_order_go_is_written_down(order: Order, staff: User) -> None:
@@ -112,7 +111,7 @@ def test_a_confirmed_order_called_off_frees_places_and_goods(
     assert set(Pool.objects.values_list("taken", flat=True)) == {0}
     assert set(Booking.objects.values_list("status", flat=True)) == {"cancelled"}
     assert order.events.filter(kind="cancelled", by=staff).exists()
-    assert_books_balance()
+    assert_pools_balance()
 
 
 def test_money_of_a_cancelled_order_is_a_case(order: Order, staff: User) -> None:

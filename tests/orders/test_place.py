@@ -139,9 +139,7 @@ def test_orders_numbers_tell_nothing_of_one_another() -> None:
 # --- Personal data
 
 
-def test_who_ordered_stands_in_the_contact_alone(
-    fill_cart: FillCart, honey: Product, workshop: Entry
-) -> None:
+def test_who_ordered_stands_in_the_contact_alone(fill_cart: FillCart, honey: Product, workshop: Entry) -> None:
     cart, token = fill_cart((honey, 1), (workshop, 1))
 
     order = place_cart(cart, token)

@@ -10,8 +10,7 @@ from cart.models import Cart, Product
 from orders.models import Order, OrderContact, OrderEvent, OrderLine
 from orders.placing import CannotPlace
 from tests.concurrency import results_of, run_at_once
-from tests.invariants import assert_books_balance
-from tests.orders.acts import basket_in, place_cart
+from tests.orders.acts import assert_pools_balance, basket_in, place_cart
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,7 +41,7 @@ def test_the_last_places_go_to_one_of_those_who_want_them_at_once(fill_cart: Fil
     assert sum(isinstance(outcome.error, CannotPlace) for outcome in outcomes) == 7
     assert Order.objects.count() == 1
     assert Pool.objects.get().taken == 6
-    assert_books_balance()
+    assert_pools_balance()
 
 
 def test_carts_of_the_same_things_in_another_order_never_wait_for_each_other(
@@ -55,4 +54,4 @@ def test_carts_of_the_same_things_in_another_order_never_wait_for_each_other(
     outcomes = run_at_once(*(partial(place_cart, *rival) for rival in rivals))
 
     assert len(set(results_of(outcomes))) == 8
-    assert_books_balance()
+    assert_pools_balance()

@@ -1,0 +1,33 @@
+"""Looking into carts and cookies."""
+
+from django.conf import settings
+from django.test import Client
+
+from cart.models import Cart, CartItem, hash_token
+
+
+def token_in(client: Client) -> str:
+    """The value of a visitor's cart cookie; empty if there is none."""
+    morsel = client.cookies.get(settings.CART_COOKIE)
+    return morsel.value if morsel else ""
+
+
+def cart_of(client: Client) -> Cart:
+    """The cart whose token a visitor has."""
+    return Cart.objects.get(token_hash=hash_token(token_in(client)))
+
+
+def lines_of(cart: Cart) -> dict[str, int]:
+    """What is in a cart: how many of each title."""
+    return {item.thing.title: item.quantity for item in CartItem.objects.loaded().filter(cart=cart)}
+
+
+def held_by(cart: Cart) -> dict[str, int]:
+    """What a cart holds of each scarce thing."""
+    items = CartItem.objects.loaded().filter(cart=cart, hold__isnull=False)
+    return {item.thing.title: item.hold.quantity for item in items if item.hold}
+
+
+def only_item(cart: Cart) -> CartItem:
+    """The one line of a cart."""
+    return CartItem.objects.loaded().get(cart=cart)
