@@ -51,7 +51,7 @@ def _change_pools(statement: str, quantities: Mapping[int, int]) -> set[int]:
         return {pk for (pk,) in cursor.fetchall()}
 
 
-def _take(wanted: Mapping[int, int], *, sparing: int | None = None) -> None:
+def _take(wanted: Mapping[int, int], *, sparing: int = 0) -> None:
     """Raise `taken` in every pool named, giving expired holds back where there is no room; SoldOut if some lack it.
 
     The hold `sparing` (a primary key) is the caller's own: it stays, expired or not.

@@ -106,11 +106,17 @@ def _new_cart(user: User | None) -> tuple[Cart, str | None]:
     token = new_token()
     if user is None:
         return Cart.objects.create(token_hash=hash_token(token)), token
-    # Two tabs may ask at once: a user has one open cart.
+    # Two tabs may ask at once, or a tab and a sign-in: a user has one open cart.
+    _hold_still(user)
     cart, made = Cart.objects.select_for_update(no_key=True).get_or_create(
         user=user, ordered_at=None, merged_into=None, defaults={"token_hash": hash_token(token)}
     )
     return cart, token if made else None
+
+
+def _hold_still(user: User) -> None:
+    """Nobody else gives this user a cart until the transaction ends. (Orders of theirs do not wait for it: no_key.)"""
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
 
 
 # --- Filling it -------------------------------------------------------------------------------------------------------
@@ -229,19 +235,27 @@ def merge(cart: Cart, lines: Iterable[Line]) -> None:
     the quantity falls to what is held.
     """
     items = {(item.product_id, item.entry_id): item for item in CartItem.objects.loaded().filter(cart=cart)}
+    twice = []
     for line in lines:
-        item = items.get((line.product_id, line.entry_id))
-        if item is None:
-            CartItem.objects.create(
-                cart=cart,
-                product_id=line.product_id,
-                entry_id=line.entry_id,
-                quantity=line.quantity,
-                hold=line.hold,
-                seen_price=line.seen_price,
-            )
+        if item := items.get((line.product_id, line.entry_id)):
+            twice.append((item, line))
         else:
-            _merge_line(item, line)
+            _put_line(cart, line)
+    # All holds before any pool, and pools by primary key: so no two merges wait for each other.
+    capacity.lock(item.hold_id for item, _line in twice if item.hold_id)
+    for item, line in sorted(twice, key=lambda pair: pair[0].thing.pool_id or 0):
+        _merge_line(item, line)
+
+
+def _put_line(cart: Cart, line: Line) -> None:
+    CartItem.objects.create(
+        cart=cart,
+        product_id=line.product_id,
+        entry_id=line.entry_id,
+        quantity=line.quantity,
+        hold=line.hold,
+        seen_price=line.seen_price,
+    )
 
 
 def _merge_line(item: CartItem, line: Line) -> None:
@@ -257,9 +271,9 @@ def _merge_line(item: CartItem, line: Line) -> None:
 def _join(mine: Hold | None, other: Hold) -> Hold:
     if mine is None:
         return other
-    mine = capacity.lock([mine.pk])[mine.pk]
-    capacity.join(mine, other)
-    return mine
+    held = capacity.lock([mine.pk, other.pk])  # as they are now: an earlier line may have needed their room
+    capacity.join(held[mine.pk], held[other.pk])
+    return held[mine.pk]
 
 
 def _fit(hold: Hold, quantity: int) -> int:
@@ -279,8 +293,7 @@ def adopt(token: str, user: User) -> tuple[Cart, str]:
     also raised for a token nobody knows and for another user's cart.
     """
     burnt = hash_token(token)
-    # Hold the user still: nothing else may give them another cart meanwhile.
-    User.objects.select_for_update().get(pk=user.pk)
+    _hold_still(user)
     carts = list(
         Cart.objects.open().filter(Q(token_hash=burnt) | Q(user=user)).select_for_update(no_key=True).order_by("pk")
     )

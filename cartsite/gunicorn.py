@@ -1,21 +1,14 @@
 """How gunicorn serves the shop, here and in production. Secrets in URLs never reach its logs."""
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-# The token of a webhook, and any long part of a path that is no plain words: keys and tokens look like that.
-SECRET = re.compile(r"(?<=/webhooks/sumup/)[^/?\s]+|(?<=/)(?=[^/?\s]*[0-9A-Z])[\w~-]{20,}(?=[/?\s]|$)")
+from cartsite.logs import masked
+
 MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn makes its files there safely
-QUERY = re.compile(r"\?\S*")
-
-
-def masked(url: str) -> str:
-    """A URL's path as a log may show it: without the query, and without what looks like a secret."""
-    return SECRET.sub("***", QUERY.sub("", url))
 
 
 class DiscreetLogger(Logger):  # type: ignore[misc] # gunicorn has no types

@@ -8,8 +8,8 @@ from django.http import HttpRequest
 
 from cartsite.models import User
 
-# The demo's sign-ins are printed in the README, so they must be worth nothing in a real shop: neither the addresses nor,
-# whatever became of the addresses, the password.
+# The demo's sign-ins are printed in the README, so they must be worth nothing in a real shop: neither the addresses
+# nor, whatever became of those, the password.
 DEMO_ADDRESSES = ("staff@demo.test", "shopper@demo.test")
 DEMO_PASSWORD = "demo"  # noqa: S105
 

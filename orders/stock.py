@@ -16,7 +16,7 @@ def set_stock(product: Product, on_hand: int, as_of: int) -> Pool:
     `on_hand` is what lies there without our uncollected sales up to `as_of`, the id of the last of our order events
     that the sibling has subtracted (0: none). So those sales are added again: they are taken from the pool as well.
     """
-    product = Product.objects.select_for_update(no_key=True, of=("self",)).select_related("pool").get(pk=product.pk)
+    product = Product.objects.select_for_update(no_key=True).get(pk=product.pk)
     if product.pool is None:
         product.pool = capacity.new_pool(product.title, 0)
         product.save(update_fields=["pool"])

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import transaction
 from django.test import Client
 
 from bookings.models import Entry
@@ -79,9 +80,10 @@ def fill_cart(db: None) -> Callable[..., tuple[Cart, str]]:
     """Fill a fresh cart: `fill_cart((honey, 1), (workshop, 2), user=None)` gives the cart and its token."""
 
     def fill(*things: tuple[Product | Entry, int], user: User | None = None) -> tuple[Cart, str]:
-        cart, token = carts.open_cart("", user)
-        for thing, quantity in things:
-            carts.add(cart, thing, quantity)
+        with transaction.atomic():
+            cart, token = carts.open_cart("", user)
+            for thing, quantity in things:
+                carts.add(cart, thing, quantity)
         return cart, token or ""
 
     return fill

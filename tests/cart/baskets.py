@@ -3,7 +3,8 @@
 from django.conf import settings
 from django.test import Client
 
-from cart.models import Cart, CartItem, hash_token
+from bookings.models import Entry, Pool
+from cart.models import Cart, CartItem, Product, hash_token
 
 
 def token_in(client: Client) -> str:
@@ -31,3 +32,8 @@ def held_by(cart: Cart) -> dict[str, int]:
 def only_item(cart: Cart) -> CartItem:
     """The one line of a cart."""
     return CartItem.objects.loaded().get(cart=cart)
+
+
+def taken(thing: Product | Entry) -> int:
+    """How much of a scarce thing is held or sold."""
+    return Pool.objects.get(pk=thing.pool_id or 0).taken

@@ -9,20 +9,16 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from bookings import capacity
-from bookings.models import Entry, Hold, Pool
+from bookings.models import Entry, Hold
 from cart import services
 from cart.models import Cart, CartItem, Product
 from cart.services import Unavailable
-from tests.cart.baskets import held_by, lines_of, only_item
+from tests.cart.baskets import held_by, lines_of, only_item, taken
 from tests.factories import EntryFactory, ProductFactory
 
 pytestmark = pytest.mark.django_db
 
 Fill = Callable[..., tuple[Cart, str]]
-
-
-def taken(thing: Product | Entry) -> int:
-    return Pool.objects.get(pk=thing.pool_id or 0).taken
 
 
 # --- Adding -----------------------------------------------------------------------------------------------------------

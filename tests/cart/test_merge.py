@@ -8,11 +8,11 @@ import pytest
 from django.utils import timezone
 
 from bookings import capacity
-from bookings.models import Entry, Hold, Pool
+from bookings.models import Entry, Hold
 from cart import services
 from cart.models import Cart, CartItem, Product
 from cartsite.models import User
-from tests.cart.baskets import held_by, lines_of, only_item
+from tests.cart.baskets import held_by, lines_of, only_item, taken
 from tests.factories import EntryFactory
 
 pytestmark = pytest.mark.django_db
@@ -34,10 +34,6 @@ def meet(fill_cart: Fill, shopper: User) -> Callable[..., Cart]:
 
 
 Meet = Callable[..., Cart]
-
-
-def taken(thing: Product | Entry) -> int:
-    return Pool.objects.get(pk=thing.pool_id or 0).taken
 
 
 def test_what_only_one_of_them_has_is_kept(meet: Meet, honey: Product, loaf: Product, workshop: Entry) -> None:

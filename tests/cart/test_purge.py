@@ -6,13 +6,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bookings.models import Pool
 from cart import services
 from cart.models import Cart, CartItem, Product
 from cart.tasks import purge_abandoned
 from cartsite.models import User
 from orders.models import Order
-from tests.cart.baskets import lines_of
+from tests.cart.baskets import lines_of, taken
 
 pytestmark = pytest.mark.django_db
 
@@ -33,7 +32,7 @@ def test_a_cart_nobody_touched_for_30_days_goes_and_frees_what_it_held(fill_cart
     assert services.purge_abandoned() == 1
 
     assert not Cart.objects.exists()
-    assert Pool.objects.get(pk=loaf.pool_id).taken == 0
+    assert taken(loaf) == 0
 
 
 def test_a_younger_cart_stays(fill_cart: Fill, loaf: Product) -> None:
@@ -84,4 +83,4 @@ def test_the_timer_goes_on_until_all_are_gone(fill_cart: Fill, loaf: Product, mo
     purge_abandoned()
 
     assert not Cart.objects.exists()
-    assert Pool.objects.get(pk=loaf.pool_id).taken == 0
+    assert taken(loaf) == 0

@@ -68,3 +68,10 @@ def statements() -> Iterator[list[str]]:
     with CaptureQueriesContext(connection) as captured:
         yield sent
     sent += [query["sql"] for query in captured if not query["sql"].startswith(TRANSACTION_CONTROL)]
+
+
+def holder_of(order: Order) -> Client:
+    """A browser that came with the order's secret link."""
+    client = Client()
+    client.get(order.secret_link)
+    return client

@@ -1,0 +1,329 @@
+"""The order's page: for its user and for whoever holds its secret link, and for nobody else."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.core.signing import Signer
+from django.test import Client
+from django.utils import timezone
+
+from bookings.models import Booking, Entry
+from cart.models import Product
+from cartsite.models import User
+from orders import services
+from orders.models import Order, OrderContact
+from payments import settling
+from payments.models import Payment
+from payments.simulator import Simulator
+from tests.orders.acts import HTMX, all_rows, holder_of, statements
+
+pytestmark = pytest.mark.django_db
+
+PlaceOrder = Callable[..., Order]
+
+
+def text_of(response: Any) -> str:
+    return response.content.decode()
+
+
+@pytest.fixture
+def own(place_order: PlaceOrder, honey: Product, workshop: Entry, shopper: User) -> Order:
+    """An order of somebody who signed in."""
+    return place_order((honey, 1), (workshop, 2), user=shopper)
+
+
+@pytest.fixture
+def shopper_client(shopper: User) -> Client:
+    client = Client()
+    client.force_login(shopper)
+    return client
+
+
+# --- Who may see it
+
+
+def test_its_user_sees_it(own: Order, shopper_client: Client) -> None:
+    response = shopper_client.get(own.get_absolute_url())
+
+    said = text_of(response)
+    assert response.status_code == 200
+    for needed in (own.number, "Heather honey", "Bread workshop", "£76.50", 'data-order-status="awaiting_payment"'):
+        assert needed in said
+
+
+def test_its_secret_link_leads_to_its_clean_address(order: Order) -> None:
+    client = Client()
+
+    response = client.get(order.secret_link)
+
+    assert (response.status_code, response["Location"]) == (302, order.get_absolute_url())
+    assert client.get(response["Location"]).status_code == 200
+
+
+def test_the_cookie_is_for_this_order_alone_and_out_of_scripts_reach(order: Order) -> None:
+    cookie = Client().get(order.secret_link).cookies["order"]
+
+    assert cookie["path"] == order.get_absolute_url()
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+    assert order.key not in cookie.value
+
+
+def test_the_secret_link_works_for_who_signed_in_as_somebody_else(order: Order, shopper_client: Client) -> None:
+    response = shopper_client.get(order.secret_link, follow=True)
+
+    assert response.status_code == 200
+
+
+def test_every_refusal_looks_the_same(own: Order, order: Order, staff: User, honey: Product) -> None:
+    stranger, signed_in = Client(), Client()
+    signed_in.force_login(staff)
+
+    refusals = [
+        stranger.get(own.get_absolute_url()),
+        stranger.get("/orders/CCCC-CCCC-CC/"),
+        stranger.get("/orders/nonsense/"),
+        stranger.get(own.get_absolute_url() + "?key=wrong"),
+        stranger.get(own.get_absolute_url() + "?key="),
+        stranger.get("/orders/CCCC-CCCC-CC/?key=wrong"),
+        stranger.get(f"{own.get_absolute_url()}?key={order.key}"),
+        stranger.get(own.get_absolute_url() + "return/"),
+        stranger.get(own.get_absolute_url() + "return/?token=wrong"),
+        stranger.get("/orders/CCCC-CCCC-CC/return/?token=wrong"),
+    ]
+
+    assert {response.status_code for response in refusals} == {404}
+    assert len({without_paths(response) for response in refusals}) == 1
+    assert signed_in.get(own.get_absolute_url()).status_code == 404
+    assert all("order" not in response.cookies for response in refusals)
+
+
+def without_paths(response: Any) -> str:
+    """The page without what differs in every answer: the way back after signing in, and one-time tokens."""
+    return re.sub(r'next=[^"]*|csrfmiddlewaretoken" value="[^"]*', "", text_of(response))
+
+
+@pytest.mark.parametrize("method", ["pay", "change-basket", "keep"])
+def test_strangers_can_do_nothing_with_it(order: Order, sumup: Simulator, method: str) -> None:
+    before = all_rows()
+
+    known = Client().post(f"{order.get_absolute_url()}{method}/")
+    unknown = Client().post(f"/orders/CCCC-CCCC-CC/{method}/")
+
+    assert (known.status_code, unknown.status_code) == (404, 404)
+    assert without_paths(known) == without_paths(unknown)
+    assert all_rows() == before
+    assert sumup.requests == []
+
+
+@pytest.mark.parametrize("method", ["pay", "change-basket", "keep"])
+def test_looking_at_a_step_does_not_take_it(order: Order, method: str) -> None:
+    assert holder_of(order).get(f"{order.get_absolute_url()}{method}/").status_code == 405
+
+
+def test_the_cookie_of_another_order_is_no_key(order: Order, place_order: PlaceOrder, honey: Product) -> None:
+    other = place_order((honey, 1))
+
+    client = holder_of(other)
+
+    assert client.get(order.get_absolute_url()).status_code == 404
+    assert client.get(other.get_absolute_url()).status_code == 200
+
+
+@pytest.mark.parametrize("forged", ["", "nonsense", ":", "{uuid}", "{uuid}:forged", "{other_salt}"])
+def test_a_forged_cookie_is_no_key(order: Order, forged: str) -> None:
+    client = Client()
+    client.cookies["order"] = forged.format(uuid=order.uuid, other_salt=Signer(salt="other").sign(str(order.uuid)))
+
+    assert client.get(order.get_absolute_url()).status_code == 404
+
+
+def test_a_number_may_be_typed_in_small_letters(order: Order) -> None:
+    client = holder_of(order)
+
+    # A browser would not send the order's cookie to an address in small letters, so that leads to the real one.
+    response = Client().get(f"/orders/{order.number.lower()}/")
+
+    assert (response.status_code, response["Location"]) == (302, order.get_absolute_url())
+    assert client.get(response["Location"]).status_code == 200
+
+
+def test_small_letters_tell_nobody_which_orders_there_are(order: Order) -> None:
+    response = Client().get("/orders/cccc-cccc-cc/")
+
+    assert (response.status_code, response["Location"]) == (302, "/orders/CCCC-CCCC-CC/")
+
+
+def test_a_link_in_small_letters_keeps_its_secret(order: Order) -> None:
+    client = Client()
+
+    response = client.get(f"/orders/{order.number.lower()}/?key={order.key}", follow=True)
+
+    assert response.status_code == 200
+    assert response.redirect_chain[-1] == (order.get_absolute_url(), 302)
+
+
+@pytest.mark.parametrize("number", ["%00", "a%00b", "%F0%9F%90%9D", "%2e%2e", "x" * 300, "%ff", "1' OR '1'='1"])
+def test_a_number_that_is_none_is_not_found(number: str) -> None:
+    for page in ("", "?key=%00", "return/", "return/?token=%00"):
+        response = Client(raise_request_exception=False).get(f"/orders/{number}/{page}", follow=True)
+
+        assert response.status_code == 404
+
+
+@pytest.mark.parametrize("key", ["%00", "%F0%9F%90%9D", "%ff", "x" * 3000])
+def test_a_key_that_is_none_is_not_found(order: Order, key: str) -> None:
+    assert Client().get(f"{order.get_absolute_url()}?key={key}").status_code == 404
+
+
+# --- What it says
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        ("confirmed", "Thank you, your order is confirmed"),
+        ("expired", "This order was not paid in time"),
+        ("cancelled", "This order was cancelled"),
+        ("completed", "All done, thank you"),
+    ],
+)
+def test_it_says_where_the_order_stands(own: Order, shopper_client: Client, status: str, sentence: str) -> None:
+    Order.objects.update(status=status)
+
+    said = text_of(shopper_client.get(own.get_absolute_url()))
+
+    assert sentence in said
+    assert f'data-order-status="{status}"' in said
+    assert "/pay/" not in said
+    assert "hx-get" not in said.split('id="order"')[1].split(">")[0]
+
+
+def test_a_waiting_order_offers_to_pay_and_to_change(own: Order, shopper_client: Client) -> None:
+    said = text_of(shopper_client.get(own.get_absolute_url()))
+
+    assert f'action="/orders/{own.number}/pay/"' in said
+    assert f'action="/orders/{own.number}/change-basket/"' in said
+    assert "Pay £76.50" in said
+
+
+def test_the_codes_of_the_places_are_shown(own: Order, shopper_client: Client) -> None:
+    services.confirm(own, cause="paid")
+
+    said = text_of(shopper_client.get(own.get_absolute_url()))
+
+    assert all(code in said for code in Booking.objects.values_list("code", flat=True))
+
+
+def test_the_money_that_came_in_is_listed(payment: Payment, sumup: Simulator) -> None:
+    sumup.pay(payment.checkout_id)
+    settling.settle(payment)
+
+    said = text_of(holder_of(payment.order).get(payment.order.get_absolute_url()))
+
+    assert "Payment" in said
+    assert said.count("£76.50") >= 2
+
+
+def test_an_erased_person_is_not_missed(own: Order, shopper_client: Client) -> None:
+    OrderContact.objects.all().delete()
+    for status in Order.Status.values:
+        Order.objects.update(status=status)
+
+        assert shopper_client.get(own.get_absolute_url()).status_code == 200
+
+
+def test_htmx_gets_the_changing_part_only(own: Order, shopper_client: Client) -> None:
+    said = text_of(shopper_client.get(own.get_absolute_url(), headers=HTMX))
+
+    assert "<html" not in said
+    assert 'data-order-status="awaiting_payment"' in said
+
+
+def test_a_boosted_link_gets_the_whole_page(own: Order, shopper_client: Client) -> None:
+    said = text_of(shopper_client.get(own.get_absolute_url(), headers=HTMX | {"HX-Boosted": "true"}))
+
+    assert "<html" in said
+
+
+def test_what_a_shopper_typed_is_no_html(own: Order, shopper_client: Client) -> None:
+    OrderContact.objects.update(name="<script>alert(1)</script>")
+
+    said = text_of(shopper_client.get(own.get_absolute_url()))
+
+    assert "<script>alert" not in said
+    assert "&lt;script&gt;alert" in said
+
+
+def test_nobody_keeps_a_copy_of_an_orders_page(own: Order, shopper_client: Client) -> None:
+    for path in (own.get_absolute_url(), own.get_absolute_url() + "return/", "/orders/", own.secret_link):
+        control = shopper_client.get(path)["Cache-Control"]
+
+        assert "no-store" in control
+        assert "private" in control
+
+
+def test_the_page_holds_no_secret(payment: Payment) -> None:
+    order = payment.order
+    client = holder_of(order)
+
+    for path in (order.get_absolute_url(), order.get_absolute_url() + "return/"):
+        said = text_of(client.get(path))
+
+        for secret in (order.key, payment.return_token, payment.webhook_token, str(order.uuid)):
+            assert secret not in said
+
+
+def test_an_orders_page_asks_sumup_nothing_while_nothing_is_due(payment: Payment, sumup: Simulator) -> None:
+    asked = len(sumup.requests)
+
+    holder_of(payment.order).get(payment.order.get_absolute_url())
+
+    assert len(sumup.requests) == asked
+
+
+def test_a_waiting_shopper_moves_a_doubtful_attempt_along(order: Order, sumup: Simulator, settings: Any) -> None:
+    reachable = settings.SUMUP_API_URL
+    client = holder_of(order)
+    settings.SUMUP_API_URL = "http://127.0.0.1:9"
+    client.post(f"{order.get_absolute_url()}pay/")
+    assert Payment.objects.get().status == "unknown"
+    settings.SUMUP_API_URL = reachable
+
+    with time_machine.travel(timezone.now() + timedelta(seconds=10)):
+        said = text_of(client.get(order.get_absolute_url()))
+
+    assert Payment.objects.get().status == "open"
+    assert f'action="/orders/{order.number}/pay/"' in said
+
+
+def test_a_waiting_shopper_sees_an_order_whose_time_is_over_end(order: Order, sumup: Simulator) -> None:
+    client = holder_of(order)
+
+    with time_machine.travel(order.deadline + timedelta(seconds=1)):
+        said = text_of(client.get(order.get_absolute_url()))
+
+    assert 'data-order-status="expired"' in said
+
+
+# --- What it costs
+
+
+def test_an_orders_page_asks_the_same_for_many_lines(
+    place_order: PlaceOrder, stocked: list[Product], workshop: Entry, shopper: User, shopper_client: Client
+) -> None:
+    few = place_order((workshop, 1), user=shopper)
+    many = place_order(*((thing, 1) for thing in stocked), (workshop, 5), user=shopper)
+    for order in (few, many):
+        services.confirm(order, cause="paid")
+
+    counts = []
+    for order in (few, many):
+        with statements() as sent:
+            shopper_client.get(order.get_absolute_url())
+        counts.append(len(sent))
+
+    assert counts[0] == counts[1] <= 9
