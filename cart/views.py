@@ -57,13 +57,14 @@ def add_item(request: HttpRequest) -> HttpResponse:
 
 
 def _find_thing(form: AddForm) -> Product | Entry:
-    """The product or the entry that the form names; 404 if it names neither, or one that nobody can see."""
+    """The product or the entry that the form names; 404 if it names none or both, or one that nobody can see."""
     form.is_valid()
-    if sku := form.cleaned_data.get("product"):
+    sku, entry = form.cleaned_data.get("product"), form.cleaned_data.get("entry")
+    if form.has_error("product") or form.has_error("entry") or bool(sku) == bool(entry):
+        raise Http404
+    if sku:
         return get_object_or_404(Product.objects.select_related("stall", "pool"), sku=sku, archived_at=None)
-    if entry := form.cleaned_data.get("entry"):
-        return get_object_or_404(Entry.objects.listed(), pk=entry)
-    raise Http404
+    return get_object_or_404(Entry.objects.listed(), pk=entry)
 
 
 def _answer_add(request: HttpRequest, thing: Product | Entry, basket: Basket | None, error: str) -> HttpResponse:

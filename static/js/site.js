@@ -6,10 +6,12 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   if (news && detail.serverResponse.includes(`data-news="${news}"`)) detail.shouldSwap = false;
 });
 
-// A lost connection is said in words, and taken back by the next answer.
-const showOffline = (lost) => () => {
-  document.getElementById("offline").hidden = !lost;
+// No answer, or one that is not in the shop's own words (a proxy's), is never met with silence.
+const sayWhetherLost = (lost) => {
+  document.getElementById("lost").hidden = !lost;
 };
-document.addEventListener("htmx:sendError", showOffline(true));
-document.addEventListener("htmx:timeout", showOffline(true));
-document.addEventListener("htmx:afterOnLoad", showOffline(false));
+const isOurs = ({ status, responseText }) =>
+  status < 400 || status === 422 || /id="(sorry|broken)"/.test(responseText);
+document.addEventListener("htmx:sendError", () => sayWhetherLost(true));
+document.addEventListener("htmx:timeout", () => sayWhetherLost(true));
+document.addEventListener("htmx:afterOnLoad", ({ detail }) => sayWhetherLost(!isOurs(detail.xhr)));

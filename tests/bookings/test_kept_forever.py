@@ -32,7 +32,11 @@ def a_hold(pool: Pool) -> Hold:
 def test_rows_are_never_deleted(pool: Pool, model: type[models.Model], make: Callable[[Pool], models.Model]) -> None:
     row = make(pool)
 
-    with pytest.raises(IntegrityError, match=r"DELETE of .* is refused"), transaction.atomic(), connection.cursor() as c:
+    with (
+        pytest.raises(IntegrityError, match=r"DELETE of .* is refused"),
+        transaction.atomic(),
+        connection.cursor() as c,
+    ):
         c.execute(f"DELETE FROM {model._meta.db_table} WHERE id = %s", [row.pk])
 
     assert model._default_manager.filter(pk=row.pk).exists()
