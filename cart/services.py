@@ -89,16 +89,22 @@ def basket_of(token: str, user: User | UUID | None) -> Basket:
     return Basket(presented or items)
 
 
+def find_cart(token: str, user: User | None) -> Cart | None:
+    """The visitor's cart, locked; None if there is none. Call it inside a transaction."""
+    if not token and user is None:
+        return None
+    carts = list(Cart.objects.select_for_update(no_key=True).filter(_may_use(token, user)).order_by("pk"))
+    presented = [cart for cart in carts if token and cart.token_hash == hash_token(token)]
+    return next(iter(presented or carts), None)
+
+
 def open_cart(token: str, user: User | None) -> tuple[Cart, str | None]:
     """The visitor's cart, locked, made if there is none; with its token if it is new.
 
     Call it inside a transaction.
     """
-    if token or user is not None:
-        carts = list(Cart.objects.select_for_update(no_key=True).filter(_may_use(token, user)).order_by("pk"))
-        presented = [cart for cart in carts if token and cart.token_hash == hash_token(token)]
-        if found := presented or carts:
-            return found[0], None
+    if cart := find_cart(token, user):
+        return cart, None
     return _new_cart(user)
 
 

@@ -1,5 +1,7 @@
 """The market and the cart: fast with htmx, complete without JavaScript."""
 
+from collections.abc import Callable
+
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -8,9 +10,9 @@ from django.views.decorators.http import require_POST, require_safe
 from bookings.models import Entry
 from cart import services
 from cart.forms import AddForm, QuantityForm
-from cart.models import CartItem, Product
+from cart.models import Cart, CartItem, Product
 from cart.services import Basket, Unavailable
-from cart.visitors import basket_for, open_cart_for, set_cart_cookie
+from cart.visitors import basket_for, find_cart_for, open_cart_for, set_cart_cookie
 from cartsite import limits
 from cartsite.http import is_htmx, wants_fragment
 from cartsite.paging import page_of
@@ -99,7 +101,9 @@ def update_item(request: HttpRequest, item_id: int) -> HttpResponse:
 
 @transaction.atomic
 def _set_quantity(request: HttpRequest, item_id: int, quantity: int) -> Basket:
-    cart, _token = open_cart_for(request)
+    cart = find_cart_for(request)
+    if cart is None:
+        raise CartItem.DoesNotExist
     return services.set_quantity(cart, item_id, quantity)
 
 
@@ -116,16 +120,20 @@ def _answer_change(request: HttpRequest, basket: Basket, error: str = "", item_i
 @require_POST
 def accept_prices(request: HttpRequest) -> HttpResponse:
     """The shopper agrees to prices that went up."""
-    with transaction.atomic():
-        cart, token = open_cart_for(request)
-        services.accept_prices(cart)
-    return set_cart_cookie(_answer_change(request, basket_for(request)), token)
+    return _change_cart(request, services.accept_prices)
 
 
 @require_POST
 def renew(request: HttpRequest) -> HttpResponse:
     """Hold what is scarce for another while, an hour in all."""
+    return _change_cart(request, services.renew)
+
+
+def _change_cart(request: HttpRequest, change: Callable[[Cart], object]) -> HttpResponse:
+    """Do this to the visitor's cart, if they have one, and show it."""
+    if not limits.is_within(request, "hold"):
+        return too_many(request)
     with transaction.atomic():
-        cart, token = open_cart_for(request)
-        services.renew(cart)
-    return set_cart_cookie(_answer_change(request, basket_for(request)), token)
+        if cart := find_cart_for(request):
+            change(cart)
+    return _answer_change(request, basket_for(request))

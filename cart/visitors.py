@@ -27,6 +27,11 @@ def basket_for(request: HttpRequest) -> services.Basket:
     return services.basket_of(token_of(request), user_of(request))
 
 
+def find_cart_for(request: HttpRequest) -> Cart | None:
+    """The visitor's cart, locked, if they have one; call it inside a transaction."""
+    return services.find_cart(token_of(request), user_of(request))
+
+
 def open_cart_for(request: HttpRequest) -> tuple[Cart, str | None]:
     """The visitor's cart, locked, and its token if it is new; call it inside a transaction."""
     return services.open_cart(token_of(request), user_of(request))

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.operation import PathView
 from ninja.security import HttpBearer
 
 from cartsite.problems import problem
@@ -56,3 +57,14 @@ def say_http_error(request: HttpRequest, error: Any) -> HttpResponse:
 @api.exception_handler(Http404)
 def say_not_found(request: HttpRequest, error: Any) -> HttpResponse:
     return problem(404, "Not found", str(error) or "There is nothing at this address.")
+
+
+def say_wrong_method(view: PathView) -> HttpResponse:
+    allowed = sorted({method for operation in view.operations for method in operation.methods})
+    response = problem(405, "Method not allowed", f"This address takes {' and '.join(allowed)} only.")
+    response["Allow"] = ", ".join(allowed)
+    return response
+
+
+# ninja has no handler for this one, and would answer in plain text.
+PathView._not_allowed = say_wrong_method  # type: ignore[method-assign, assignment]

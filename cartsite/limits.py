@@ -8,20 +8,26 @@ from django.core.cache import cache
 from django.http import HttpRequest
 
 
-def _is_loopback(address: str) -> bool:
+def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address, without the IPv6 clothes that a dual-stack socket puts on IPv4; None if it is none."""
     try:
-        return ipaddress.ip_address(address).is_loopback
+        parsed = ipaddress.ip_address(address)
     except ValueError:
-        return False
+        return None
+    return getattr(parsed, "ipv4_mapped", None) or parsed
+
+
+def _is_loopback(address: str) -> bool:
+    parsed = _parse(address)
+    return parsed is not None and parsed.is_loopback
 
 
 def _network_of(address: str) -> str:
     """The address itself, or for IPv6 the /64 it is in, since that is what one household or bot has."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
+    parsed = _parse(address)
+    if parsed is not None and parsed.version == 6:
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed or address)
 
 
 def is_within(request: HttpRequest, what: str) -> bool:

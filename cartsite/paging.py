@@ -60,10 +60,17 @@ class PreciseEncoder(DjangoJSONEncoder):
 def _read_cursor(cursor: str, length: int) -> list[Any] | None:
     try:
         values = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     readable = isinstance(values, list) and len(values) == length
-    return values if readable and all(isinstance(value, str | int) for value in values) else None
+    return values if readable and all(_is_plain(value) for value in values) else None
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a number, or text that the database can take: without NUL and halves of characters."""
+    if isinstance(value, str):
+        return "\x00" not in value and value.encode(errors="ignore").decode() == value
+    return isinstance(value, int)
 
 
 def _follow(row: Any, path: str) -> Any:

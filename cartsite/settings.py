@@ -17,13 +17,31 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
+from kombu.transport import TRANSPORT_ALIASES
 
 from cartsite.local.postgres import embedded_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = BASE_DIR / ".local"
 
-env = environ.Env()
+SWITCHES = ("1", "true", "yes", "on", "0", "false", "no", "off")
+
+
+class Environment(environ.Env):
+    """django-environ, where a switch is on or off and nothing else, and a secret may begin with a $."""
+
+    def get_value(self, var: str, cast: Any = None, **more: Any) -> Any:
+        value = self.ENVIRON.get(var, "")
+        return self.parse_value(value, cast) if value.startswith("$") else super().get_value(var, cast, **more)
+
+    @classmethod
+    def parse_value(cls, value: str, cast: Any) -> Any:
+        if cast is bool and value.lower() not in SWITCHES:
+            raise ValueError(f"{value} is neither on nor off")
+        return super().parse_value(value, cast)
+
+
+env = Environment()
 env.read_env(BASE_DIR / ".env", overwrite=False)
 
 
@@ -51,25 +69,34 @@ def check(name: str, holds: bool, reason: str) -> None:
         stop(name, reason)
 
 
+def parse(name: str, kind: Callable[[str], dict[str, Any]], url: str) -> dict[str, Any]:
+    """What the URL of a service says, as Django wants to be told."""
+    try:
+        return kind(url)
+    except (ValueError, ImproperlyConfigured) as error:
+        stop(name, f"cannot be read ({error})")
+
+
 def origin_of(url: str) -> str:
-    """The scheme, host and port of a URL."""
-    parts = urlsplit(url)
+    """The scheme, host and port of a URL; nothing if it is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
     return f"{parts.scheme}://{parts.netloc}"
 
 
 # --- What kind of place is this -------------------------------------------------------------------------------------
 
-try:
-    DEBUG = env.bool("DEBUG", default=False)
-    # The demo shop on one's own machine: its logins are public, so they are refused anywhere else.
-    DEMO = env.bool("DEMO", default=False)
-except (ValueError, ImproperlyConfigured) as error:
-    stop("DEBUG or DEMO", f"must be on or off ({error})")
+DEBUG = read(env.bool, "DEBUG", default=False)
+# The demo shop on one's own machine: its logins are public, so they are refused anywhere else.
+DEMO = read(env.bool, "DEMO", default=False)
 check("DEMO", DEBUG or not DEMO, "is only possible with DEBUG on")
 
 SECRET_KEY = read(env.str, "SECRET_KEY", local="only-for-this-machine-" + "x" * 40)
 check("SECRET_KEY", DEBUG or len(SECRET_KEY) >= 50, "must have at least 50 characters")
 ALLOWED_HOSTS = read(env.list, "ALLOWED_HOSTS", local=["localhost", "127.0.0.1", "[::1]"])
+check("ALLOWED_HOSTS", bool(ALLOWED_HOSTS) and "/" not in "".join(ALLOWED_HOSTS), "must be hosts, such as shop.example")
 check("ALLOWED_HOSTS", DEBUG or "*" not in ALLOWED_HOSTS, "must name the hosts; * is not safe in production")
 PUBLIC_URL = read(env.str, "PUBLIC_URL", local="http://127.0.0.1:8000").rstrip("/")
 check("PUBLIC_URL", origin_of(PUBLIC_URL) == PUBLIC_URL, "must be a scheme and a host, such as https://shop.example")
@@ -138,12 +165,13 @@ TEMPLATES = [
 DATABASE_URL = read(env.str, "DATABASE_URL", local="embedded")
 if DATABASE_URL == "embedded":
     DATABASE_URL = embedded_url()
-DATABASES = {"default": env.db_url_config(DATABASE_URL)}
 check(
     "DATABASE_URL",
-    DATABASES["default"].get("ENGINE") == "django.db.backends.postgresql",
+    DATABASE_URL.startswith(("postgres://", "postgresql://")),
     "must begin with postgres:// (or be the word embedded)",
 )
+DATABASES = {"default": parse("DATABASE_URL", env.db_url_config, DATABASE_URL)}
+check("DATABASE_URL", bool(DATABASES["default"]["NAME"]), "must name the database")
 DATABASES["default"] |= {
     "CONN_MAX_AGE": read(env.int, "CONN_MAX_AGE", default=600),  # a connection per request costs 9/10 of the throughput
     "CONN_HEALTH_CHECKS": True,
@@ -166,7 +194,7 @@ LOGIN_REDIRECT_URL = reverse_lazy("cart:market")
 LOGOUT_REDIRECT_URL = reverse_lazy("cart:market")
 
 CACHE_URL = read(env.str, "CACHE_URL", local="locmemcache://")
-CACHES = {"default": env.cache_url_config(CACHE_URL)}
+CACHES = {"default": parse("CACHE_URL", env.cache_url_config, CACHE_URL)}
 # A cache of one process must not answer for sessions: a sign-out in one worker would not reach the others.
 SESSION_ENGINE = "django.contrib.sessions.backends." + ("db" if "locmem" in CACHE_URL else "cached_db")
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"  # anonymous shoppers need no session
@@ -188,7 +216,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
 try:
-    TRUSTED_PROXIES = [ipaddress.ip_network(net) for net in read(env.list, "TRUSTED_PROXIES", default=[])]
+    TRUSTED_PROXIES = [ipaddress.ip_network(net.strip()) for net in read(env.list, "TRUSTED_PROXIES", default=[])]
 except ValueError as error:
     stop("TRUSTED_PROXIES", f"must be addresses or networks ({error})")
 if TRUSTED_PROXIES:
@@ -249,6 +277,7 @@ check("TIME_ZONE", TIME_ZONE in zoneinfo.available_timezones(), f"{TIME_ZONE} is
 vars().update(read(env.email_url, "EMAIL_URL", local=env.email_url_config(f"filemail:///{LOCAL_DIR}/mail")))
 EMAIL_TIMEOUT = 20  # seconds
 DEFAULT_FROM_EMAIL = read(env.str, "DEFAULT_FROM_EMAIL", local="Rose Ash <shop@demo.test>")
+check("DEFAULT_FROM_EMAIL", "@" in DEFAULT_FROM_EMAIL, "must be an e-mail address, with a name or without")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
 STATIC_URL = "static/"
@@ -284,6 +313,11 @@ LOGGING = {
 # --- Work done later (Celery) ---------------------------------------------------------------------------------------
 
 CELERY_BROKER_URL = read(env.str, "CELERY_BROKER_URL", local="filesystem://localhost")
+check(
+    "CELERY_BROKER_URL",
+    CELERY_BROKER_URL.partition(":")[0] in TRANSPORT_ALIASES,
+    "must begin with redis://, amqp:// or another transport that Celery has",
+)
 if CELERY_BROKER_URL.startswith("filesystem:"):
     _queue = LOCAL_DIR / "broker"
     for _folder in ("queue", "control"):

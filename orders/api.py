@@ -1,13 +1,17 @@
 """What sibling services tell us about stock."""
 
+from typing import Annotated
+
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Field, Router, Schema
+from ninja import Field, Path, Router, Schema
 
 from cart.models import Product
 from orders import stock
 
 router = Router(tags=["stock"])
+
+Sku = Annotated[str, Path(pattern=r"^[^\x00]+$", max_length=60)]
 
 
 class Count(Schema):
@@ -26,7 +30,7 @@ class Room(Schema):
 
 
 @router.put("/{sku}", response=Room)
-def set_stock(request: HttpRequest, sku: str, count: Count) -> dict[str, object]:
+def set_stock(request: HttpRequest, sku: Sku, count: Count) -> dict[str, object]:
     """Take over the market's count of a product; more promised than there is opens a case for staff."""
     product = get_object_or_404(Product.objects.select_related("pool"), sku=sku)
     pool = stock.set_stock(product, count.on_hand, count.as_of)

@@ -1,9 +1,10 @@
 """What shoppers may type about an order."""
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -32,16 +33,22 @@ class CheckoutForm(forms.Form):
     agreed = forms.CharField(max_length=16, widget=forms.HiddenInput)
 
 
+def _day_field(label: Any) -> forms.DateField:
+    """A day that calendars can be reckoned with: the day after the last of all days is an overflow."""
+    return forms.DateField(
+        label=label,
+        required=False,
+        validators=[MinValueValidator(date(1900, 1, 1)), MaxValueValidator(date(2999, 12, 31))],
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+
+
 class OrderFilterForm(forms.Form):
     """Which of one's orders to list."""
 
     status = forms.ChoiceField(label=_("Status"), choices=[("", _("All")), *Order.Status.choices], required=False)
-    since = forms.DateField(
-        label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    )
-    until = forms.DateField(
-        label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    )
+    since = _day_field(_("From"))
+    until = _day_field(_("To"))
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -61,6 +68,6 @@ class OrderFilterForm(forms.Form):
         return orders
 
 
-def _midnight(day: Any) -> datetime:
+def _midnight(day: date) -> datetime:
     """The beginning of a day in the shop's time zone."""
     return timezone.make_aware(datetime.combine(day, time.min))

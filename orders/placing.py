@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -38,29 +38,32 @@ def place(cart_id: UUID, *, token: str, user: User | None, agreed: str, name: st
     `cart_id` and `agreed` (the basket's fingerprint) are what the review page showed. Placing the same cart again
     gives the first order. Raises CannotPlace with nothing moved. An order of nothing to pay is confirmed at once.
     """
-    cart = _lock_cart(cart_id, token, user)
-    if cart.ordered_at is not None:
-        return Order.objects.get(cart=cart), False
-    basket = Basket(list(CartItem.objects.loaded().filter(cart=cart)))
+    cart = Cart.objects.filter(_may_place(token, user), uuid=cart_id)
+    # The cart is over, and locked by that: of several who place it at once, the others wait here for the order.
+    if not cart.filter(ordered_at=None).update(ordered_at=timezone.now()):
+        return _order_of(cart), False
+    basket = Basket(list(CartItem.objects.loaded().filter(cart__in=cart)))
     _check(basket, agreed)
     holds = _hold_everything(basket)
-    order = _write_order(cart, basket, holds, user)
+    order = _write_order(basket, holds, user)
     OrderContact.objects.create(order=order, name=name, email=email)
-    _end_cart(cart)
     if order.total == 0:
         services.confirm(order, cause="nothing to pay")
     return order, True
 
 
-def _lock_cart(cart_id: UUID, token: str, user: User | None) -> Cart:
-    """The cart, if this visitor may use it: by its token, or because it is theirs."""
+def _may_place(token: str, user: User | None) -> Q:
+    """Carts of this visitor: by their token, or because they are theirs."""
     mine = Q(token_hash=hash_token(token))
-    if user is not None:
-        mine = Q(user=user) | mine & Q(user=None)
-    try:
-        return Cart.objects.select_for_update(no_key=True).get(mine, uuid=cart_id)
-    except Cart.DoesNotExist:
-        raise CartChanged(_("Your basket has changed. Please look through it again.")) from None
+    return mine if user is None else Q(user=user) | mine & Q(user=None)
+
+
+def _order_of(cart: QuerySet[Cart]) -> Order:
+    """The order that was made of this cart before; CartChanged if there is none, or no such cart for this visitor."""
+    order = Order.objects.filter(cart__in=cart).first()
+    if order is None:
+        raise CartChanged(_("Your basket has changed. Please look through it again."))
+    return order
 
 
 def _check(basket: Basket, agreed: str) -> None:
@@ -96,12 +99,15 @@ def _hold_everything(basket: Basket) -> dict[int, Hold]:
     return fitting | {item.pk: hold for item, hold in zip(lapsed, claimed, strict=True)}
 
 
-def _write_order(cart: Cart, basket: Basket, holds: dict[int, Hold], user: User | None) -> Order:
+def _write_order(basket: Basket, holds: dict[int, Hold], user: User | None) -> Order:
+    """The order with its lines; what the cart held is the order's now."""
+    cart = basket.items[0].cart
     order = Order.objects.create(cart=cart, user=user or cart.user, total=basket.total, currency=settings.CURRENCY)
     lines = OrderLine.objects.bulk_create(
         _line(order, position, item, holds.get(item.pk)) for position, item in enumerate(basket.items)
     )
     _allocate(lines)
+    cart.items.update(hold=None)
     order.record("placed", total=str(order.total))
     return order
 
@@ -135,10 +141,3 @@ def _allocate(lines: Sequence[OrderLine]) -> None:
         )
         for line in lines
     )
-
-
-def _end_cart(cart: Cart) -> None:
-    """The cart is over: what it held is the order's now, and the next thing added begins a new one."""
-    cart.items.update(hold=None)
-    cart.ordered_at = timezone.now()
-    cart.save(update_fields=["ordered_at"])

@@ -29,10 +29,8 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
         return self.filter(status__in=Payment.LIVE)
 
     def due(self) -> Self:
-        """Attempts whose next look has come, and that no process is looking at."""
-        now = timezone.now()
-        free = Q(leased_until=None) | Q(leased_until__lt=now)
-        return self.filter(free, next_look_at__lte=now).order_by("next_look_at")
+        """Attempts whose next look has come, the longest overdue first."""
+        return self.filter(next_look_at__lte=timezone.now()).order_by("next_look_at")
 
 
 class Payment(models.Model):

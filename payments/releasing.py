@@ -3,6 +3,7 @@
 Setting `closing_*` commits the wish; every step after it may be done by any process, any number of times.
 """
 
+import logging
 from contextlib import suppress
 from datetime import timedelta
 
@@ -16,6 +17,8 @@ from orders.models import Order, OrderQuerySet
 from payments import schedule, sending, settling, sumup
 from payments.models import Payment
 from payments.sumup import Checkout
+
+logger = logging.getLogger(__name__)
 
 # Money that is not yet understood keeps an order from being let go.
 BLOCKING = (Case.Kind.AMOUNT_MISMATCH, Case.Kind.DUPLICATE_CAPTURE, Case.Kind.MISSING_AT_SUMUP)
@@ -86,6 +89,8 @@ def guard_holds(order: Order) -> bool:
 
 def step(order: Order) -> bool:
     """Close what can be closed now, and let the order go if that was all; True if it was let go."""
+    if not Order.objects.filter(pk=order.pk, closing_since__isnull=False).exists():
+        return False  # the shopper has withdrawn it, or another process was faster
     for payment in order.payments.live():
         close_attempt(payment)
     return _finish(order)
@@ -134,9 +139,10 @@ def complain_about_silence(payment: Payment) -> None:
 @transaction.atomic
 def _finish(order: Order) -> bool:
     """Let the order go if all its payments are closed and the guard holds; else say when to go on."""
-    cart = _lock_closing_cart(order)
+    named = Order.objects.values_list("closing_cart", flat=True).get(pk=order.pk)
+    cart = _lock_cart(named)
     order = orders.lock(order.pk)
-    if not order.is_awaiting_payment or not order.is_closing:
+    if not order.is_awaiting_payment or not order.is_closing or order.closing_cart_id != named:
         return False
     live = order.payments.live().order_by("pk").select_for_update(no_key=True).first()
     if live is not None:
@@ -148,9 +154,9 @@ def _finish(order: Order) -> bool:
     return orders.let_go(order, cart)
 
 
-def _lock_closing_cart(order: Order) -> Cart | None:
+def _lock_cart(named: int | None) -> Cart | None:
     """The cart that gets the order's lines, followed to where it was merged; None if it was ordered or never named."""
-    cart = Cart.objects.filter(pk__in=Order.objects.filter(pk=order.pk).values("closing_cart")).first()
+    cart = Cart.objects.filter(pk=named).first()
     while cart is not None:
         cart = Cart.objects.select_for_update(no_key=True).get(pk=cart.pk)
         if cart.merged_into is None:
@@ -173,9 +179,15 @@ def _come_back(order: Order, live: Payment) -> None:
 
 
 def sweep() -> None:
-    """Go on with every closing that is due, and begin to close the unpaid orders whose time is over."""
+    """Go on with every closing that is due, and begin to close the unpaid orders whose time is over.
+
+    Each on its own: one that fails delays no other.
+    """
     while (order := _take_next()) is not None:
-        _close_in_time(order)
+        try:
+            _close_in_time(order)
+        except Exception:
+            logger.exception("Order %s could not be let go; the sweep goes on.", order.number)
 
 
 def go_on(order: Order) -> None:

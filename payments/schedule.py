@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from payments.models import Payment
+from payments.models import Payment, PaymentQuerySet
 
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 
@@ -42,23 +42,31 @@ def changed(payment: Payment, status: str) -> None:
     payment.next_look_at = next_look(payment)
 
 
-def take(payment_id: int) -> bool:
-    """Take the lease on one payment's look, unless somebody looks now or did within 3 seconds."""
+def _to_look_at() -> PaymentQuerySet:
+    """Payments that may have news, and that nobody looks at now or looked at within 3 seconds."""
     now = timezone.now()
     rested = Q(last_look_at=None) | Q(last_look_at__lte=now - BETWEEN_LOOKS)
     free = Q(leased_until=None) | Q(leased_until__lte=now)
-    here = Payment.objects.filter(rested, free, pk=payment_id, next_look_at__isnull=False)
-    return bool(here.update(last_look_at=now, leased_until=now + LEASE))
+    return Payment.objects.filter(rested, free).exclude(status=Payment.Status.CAPTURED)
+
+
+def _lease() -> dict[str, datetime]:
+    """What a look writes down as it begins; if its process dies, another comes as soon as the lease has lapsed."""
+    now = timezone.now()
+    return {"last_look_at": now, "leased_until": now + LEASE, "next_look_at": now + LEASE}
+
+
+def take(payment_id: int) -> bool:
+    """Take the lease on one payment's look, unless somebody looks now or did within 3 seconds, or it is captured."""
+    return bool(_to_look_at().filter(pk=payment_id).update(**_lease()))
 
 
 @transaction.atomic
 def take_next() -> Payment | None:
     """Take the lease on the payment whose look is longest overdue; None if nothing is due."""
-    payment = Payment.objects.due().select_for_update(skip_locked=True, no_key=True).first()
+    payment = _to_look_at().due().select_for_update(skip_locked=True, no_key=True).first()
     if payment is not None:
-        now = timezone.now()
-        payment.last_look_at, payment.leased_until = now, now + LEASE
-        payment.save(update_fields=["last_look_at", "leased_until"])
+        Payment.objects.filter(pk=payment.pk).update(**_lease())
     return payment
 
 
@@ -68,13 +76,22 @@ def put_back(payment_id: int, *, answered: bool) -> None:
     payment = Payment.objects.select_for_update(no_key=True).get(pk=payment_id)
     if payment.last_look_at is None or payment.changed_at < payment.last_look_at:  # else its schedule began anew
         payment.looks += 1
-        payment.next_look_at = next_look(payment)
+        if not _was_knocked_at(payment):
+            payment.next_look_at = next_look(payment)
     payment.leased_until = None
     if answered:
         payment.answered_at = timezone.now()
     payment.save(update_fields=["looks", "next_look_at", "leased_until", "answered_at"])
 
 
+def _was_knocked_at(payment: Payment) -> bool:
+    """Whether the next look was brought forward during this one, which may have come too early to see what is new."""
+    planned, lapse = payment.next_look_at, payment.leased_until
+    return planned is not None and lapse is not None and planned < lapse
+
+
 def look_soon(payment_id: int) -> None:
-    """Bring a payment's next look forward to now. (A captured payment has none.)"""
-    Payment.objects.filter(pk=payment_id, next_look_at__gt=timezone.now()).update(next_look_at=timezone.now())
+    """Bring a payment's next look forward to now, even if none was to come any more; a captured one needs none."""
+    now = timezone.now()
+    later = Q(next_look_at=None) | Q(next_look_at__gt=now)
+    Payment.objects.filter(later, pk=payment_id).exclude(status=Payment.Status.CAPTURED).update(next_look_at=now)

@@ -82,13 +82,14 @@ def _is_ours(payment: Payment, checkout: Checkout) -> bool:
 
 def _record_unknown_money(payment: Payment, checkout: Checkout) -> None:
     """Money under another reference, merchant or currency is not this order's: a person must find out whose it is."""
-    if checkout.successful or checkout.status == "PAID":
-        Case.open(
-            Case.Kind.UNKNOWN_MONEY,
-            payment,
-            _("SumUp says this attempt was paid, but with another reference, merchant or currency than ours."),
-            at_stake=sum((tried.amount for tried in checkout.successful), Decimal(0)),
-        )
+    if not checkout.successful and checkout.status != "PAID":
+        raise sumup.SumUpInDoubt("SumUp answered about another checkout than ours")
+    Case.open(
+        Case.Kind.UNKNOWN_MONEY,
+        payment,
+        _("SumUp says this attempt was paid, but with another reference, merchant or currency than ours."),
+        at_stake=sum((tried.amount for tried in checkout.successful), Decimal(0)),
+    )
 
 
 def _record(order: Order, payment: Payment, checkout: Checkout) -> None:

@@ -128,14 +128,16 @@ def _call(method: str, path: str, **kwargs: Any) -> Any:
     }
     url = settings.SUMUP_API_URL + path
     try:
-        response = _session.request(method, url, headers=headers, timeout=settings.SUMUP_TIMEOUT, **kwargs)
+        response = _session.request(
+            method, url, headers=headers, timeout=settings.SUMUP_TIMEOUT, allow_redirects=False, **kwargs
+        )
     except requests.RequestException as error:
         raise SumUpInDoubt(f"{method} {path}: {type(error).__name__}") from error
-    if response.ok:
+    if response.status_code < 300:
         return _parse(method, path, response)
     text = f"{method} {path}: HTTP {response.status_code} {_reason(response)}"
     logger.warning("SumUp: %s", text)
-    if response.status_code in (409, 429) or response.status_code >= 500:
+    if not 400 <= response.status_code < 500 or response.status_code in (409, 429):
         raise SumUpInDoubt(text)
     if response.status_code == 404:
         raise SumUpNotFound(text, 404)
@@ -160,7 +162,7 @@ def _reason(response: requests.Response) -> str:
     if not isinstance(answer, dict):
         return "(no words)"
     words = [answer.get("error_code")]
-    words += [answer.get(name) for name in ("detail", "details", "message", "error_message", "title", "param")]
+    words += [answer.get(name) for name in ("detail", "details", "message", "error_message", "title", "param", "type")]
     return " ".join(str(word) for word in words if word)[:200]
 
 
@@ -190,15 +192,30 @@ def _read_transactions(answer: Any) -> list[Transaction]:
 
 
 def _read_transaction(row: dict[str, Any]) -> Transaction:
-    try:
-        amount = Decimal(row["amount"])
-    except (InvalidOperation, TypeError, ValueError) as error:
-        raise SumUpInDoubt("A transaction's amount is not a number") from error
     return Transaction(
         id=str(row["id"]),
-        code=str(row.get("transaction_code", "")),
+        code=str(row.get("transaction_code") or ""),
         status=str(row.get("status", "")),
-        amount=amount,
+        amount=_read_amount(row["amount"]),
         currency=str(row.get("currency", "")),
-        at=parse_datetime(str(row.get("timestamp", ""))) or datetime.now(UTC),
+        at=_read_moment(str(row.get("timestamp"))),
     )
+
+
+def _read_amount(said: Any) -> Decimal:
+    try:
+        amount = Decimal(str(said))
+    except InvalidOperation as error:
+        raise SumUpInDoubt("A transaction's amount is not a number") from error
+    if not amount.is_finite() or amount < 0:
+        raise SumUpInDoubt("A transaction's amount is not an amount")
+    return amount
+
+
+def _read_moment(said: str) -> datetime:
+    """When it happened, in UTC unless it says otherwise; if that cannot be read, now."""
+    try:
+        moment = parse_datetime(said) or datetime.now(UTC)
+    except ValueError:
+        moment = datetime.now(UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -30,7 +30,7 @@ def _ask(payment: Payment) -> bool:
 
 
 def look_now(payment_id: int) -> None:
-    """Look at a payment at once, unless it is being looked at or was within 3 seconds, or needs no more looks."""
+    """Look at a payment at once, unless it is being looked at or was within 3 seconds, or is captured."""
     if schedule.take(payment_id):
         look(Payment.objects.get(pk=payment_id))
 

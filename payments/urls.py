@@ -5,4 +5,4 @@ from django.urls import path
 from payments import views
 
 app_name = "payments"
-urlpatterns = [path("webhooks/sumup/<str:token>/", views.webhook, name="webhook")]
+urlpatterns = [path("webhooks/sumup/<slug:token>/", views.webhook, name="webhook")]

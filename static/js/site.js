@@ -10,8 +10,12 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
 const sayWhetherLost = (lost) => {
   document.getElementById("lost").hidden = !lost;
 };
+const takeBack = () => document.getElementById("sorry")?.remove();
 const isOurs = ({ status, responseText }) =>
   status < 400 || status === 422 || /id="(sorry|broken)"/.test(responseText);
 document.addEventListener("htmx:sendError", () => sayWhetherLost(true));
 document.addEventListener("htmx:timeout", () => sayWhetherLost(true));
-document.addEventListener("htmx:afterOnLoad", ({ detail }) => sayWhetherLost(!isOurs(detail.xhr)));
+document.addEventListener("htmx:afterOnLoad", ({ detail }) => {
+  sayWhetherLost(!isOurs(detail.xhr));
+  if (detail.xhr.status < 400) takeBack();
+});

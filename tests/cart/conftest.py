@@ -1,6 +1,7 @@
 """More of the cast: visitors with and without htmx, and things that are scarce or gone."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -26,3 +27,10 @@ def htmx() -> Client:
 def loaf(db: None) -> Product:
     """A loaf of bread, of which there are five."""
     return ProductFactory.create(title="Rye loaf", sku="LOAF", stock=5)
+
+
+@pytest.fixture
+def sibling(settings: Any) -> Client:
+    """The market service: it has a token of its own and speaks JSON."""
+    settings.INTERNAL_API_TOKENS = {"market": "a-token-of-16-characters"}
+    return Client(headers={"Authorization": "Bearer a-token-of-16-characters"})

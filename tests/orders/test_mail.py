@@ -37,7 +37,9 @@ class Choosy(EmailBackend):
     """A mail server that refuses one address."""
 
     def send_messages(self, messages: Sequence[EmailMessage]) -> int:
-        refused = {address: (550, b"No such user") for message in messages for address in message.to if "grace" in address}
+        refused = {
+            address: (550, b"No such user") for message in messages for address in message.to if "grace" in address
+        }
         if refused:
             raise SMTPRecipientsRefused(refused)
         return super().send_messages(messages)

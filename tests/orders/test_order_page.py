@@ -85,7 +85,7 @@ def test_every_refusal_looks_the_same(own: Order, order: Order, staff: User, hon
     refusals = [
         stranger.get(own.get_absolute_url()),
         stranger.get("/orders/CCCC-CCCC-CC/"),
-        stranger.get("/orders/nonsense/"),
+        stranger.get("/orders/NONSENSE/"),
         stranger.get(own.get_absolute_url() + "?key=wrong"),
         stranger.get(own.get_absolute_url() + "?key="),
         stranger.get("/orders/CCCC-CCCC-CC/?key=wrong"),

@@ -47,9 +47,7 @@ def test_what_does_not_wait_for_money_leads_to_its_page(order: Order, sumup: Sim
 
 def test_what_is_being_closed_says_so(order: Order, sumup: Simulator) -> None:
     soon = timezone.now() + timedelta(minutes=1)
-    Order.objects.update(
-        closing_since=timezone.now(), closing_to="cancelled", closing_by="shopper", next_step_at=soon
-    )
+    Order.objects.update(closing_since=timezone.now(), closing_to="cancelled", closing_by="shopper", next_step_at=soon)
 
     response = pay(order, follow=True)
 

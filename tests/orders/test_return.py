@@ -54,9 +54,7 @@ def test_sumup_is_told_the_way_back(payment: Payment, sumup: Simulator) -> None:
 
 def test_the_token_of_an_earlier_attempt_still_finds_the_way(payment: Payment, sumup: Simulator) -> None:
     Payment.objects.update(status="closed")
-    Payment.objects.create(
-        order=payment.order, amount=1, currency="GBP", merchant_code="M", valid_until=timezone.now()
-    )
+    Payment.objects.create(order=payment.order, amount=1, currency="GBP", merchant_code="M", valid_until=timezone.now())
 
     response = Client().get(f"{way_back(payment)}?token={payment.return_token}")
 

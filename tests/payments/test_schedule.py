@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from cart.models import Product
 from orders.models import Order
@@ -45,7 +45,8 @@ def patient_order(place_order: Callable[..., Order], honey: Product, sumup: Simu
 # --- When -------------------------------------------------------------------------------------------------------------
 
 
-def test_looks_grow_rarer_the_longer_nothing_changes(later: Later, patient_order: Order) -> None:
+def test_looks_grow_rarer_the_longer_nothing_changes(later: Later, patient_order: Order, wire: Wire) -> None:
+    wire.change(lambda checkout: checkout | {"status": "PENDING"})
     payment = starting.start(patient_order)
     Payment.objects.filter(pk=payment.pk).update(valid_until=datetime.now(UTC) + 100 * DAY)
 
@@ -181,6 +182,7 @@ def test_sixteen_knocks_at_once_are_one_look(later: Later, payment: Payment, sum
 def test_a_knock_during_a_look_is_not_forgotten(later: Later, payment: Payment, wire: Wire) -> None:
     """The page is paid just after SumUp said PENDING, and the webhook comes before that answer is dealt with."""
     wire.after("GET", lambda: [wire.simulator.pay(payment.checkout_id), schedule.look_soon(payment.pk)])
+    later(seconds=4)
     payment = make_due(payment)
 
     sweeping.sweep()
@@ -218,6 +220,7 @@ def test_a_look_gives_its_lease_back(payment: Payment) -> None:
 
 
 def test_a_look_that_failed_gives_its_lease_back_and_comes_again(later: Later, payment: Payment, wire: Wire) -> None:
+    later(seconds=4)
     payment = make_due(payment)
     wire.is_cut = True
 
@@ -244,7 +247,6 @@ def test_a_sweep_passes_over_a_payment_that_somebody_has_locked(
     place_order: Callable[..., Order], honey: Product, sumup: Simulator
 ) -> None:
     locked, free = (make_due(starting.start(place_order((honey, 1)))) for _order in range(2))
-    from django.db import transaction
 
     with transaction.atomic():
         Payment.objects.select_for_update().get(pk=locked.pk)
@@ -272,11 +274,11 @@ def test_a_payment_that_keeps_failing_delays_no_other(
 def test_a_payment_that_breaks_our_own_code_delays_no_other(
     place_order: Callable[..., Order], honey: Product, wire: Wire
 ) -> None:
-    """SumUp says of the first that less than nothing was paid, which the database refuses to believe."""
+    """A transaction's id is longer than we thought possible."""
     broken, good = (make_due(starting.start(place_order((honey, 1)))) for _order in range(2))
     for payment in (broken, good):
         wire.simulator.pay(payment.checkout_id)
-    wire.change(lambda checkout: _owe_money(checkout) if checkout["id"] == broken.checkout_id else checkout)
+    wire.change(lambda checkout: _break_id(checkout) if checkout["id"] == broken.checkout_id else checkout)
 
     sweeping.sweep()
 
@@ -284,11 +286,11 @@ def test_a_payment_that_breaks_our_own_code_delays_no_other(
     assert fresh(broken).leased_until is None
 
 
-def _owe_money(checkout: dict[str, object]) -> dict[str, object]:
+def _break_id(checkout: dict[str, object]) -> dict[str, object]:
     transactions = checkout["transactions"]
     assert isinstance(transactions, list)
     for tried in transactions:
-        tried["amount"] = -1
+        tried["id"] = "t" * 65
     return checkout
 
 

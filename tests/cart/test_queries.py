@@ -1,0 +1,221 @@
+"""How much a page asks of the database: little, the same for many rows, and never how many there are."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from django.test import Client
+
+from bookings.models import Entry
+from cart import services
+from cart.models import Cart, Product
+from cartsite.models import User
+from tests.cart.queries import asked
+from tests.factories import CalendarFactory, EntryFactory, ProductFactory, StallFactory
+
+pytestmark = pytest.mark.django_db
+
+Fill = Callable[..., tuple[Cart, str]]
+BEARER = {"HTTP_AUTHORIZATION": "Bearer a-token-of-16-characters"}
+
+
+@pytest.fixture(autouse=True)
+def _market_may_ask(settings: pytest.FixtureRequest) -> None:
+    settings.INTERNAL_API_TOKENS = {"market": "a-token-of-16-characters"}  # type: ignore[attr-defined]
+
+
+def many_things(count: int) -> list[Product | Entry]:
+    """Products, counted and not, and entries, from many stalls."""
+    return [
+        ProductFactory.create()
+        if n % 3 == 0
+        else ProductFactory.create(stock=9)
+        if n % 3 == 1
+        else EntryFactory.create()
+        for n in range(count)
+    ]
+
+
+def visitor_with(token: str) -> Client:
+    client = Client(headers={"HX-Request": "true"})
+    client.cookies["cart"] = token
+    return client
+
+
+# --- The cart ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lines", [0, 1, 30])
+def test_the_summary_for_siblings_asks_once(client: Client, fill_cart: Fill, lines: int) -> None:
+    _cart, token = fill_cart(*((thing, 1) for thing in many_things(lines)))
+
+    with asked() as statements:
+        answer = client.get("/internal/cart/summary", {"cart": token}, **BEARER)
+
+    assert answer.json()["count"] == lines
+    assert len(statements) == 1
+
+
+@pytest.mark.parametrize("with_token", [False, True])
+def test_the_summary_of_a_user_asks_once(
+    client: Client, fill_cart: Fill, honey: Product, shopper: User, with_token: bool
+) -> None:
+    _cart, token = fill_cart((honey, 1), user=shopper)
+    uuid: UUID = shopper.uuid
+
+    with asked() as statements:
+        answer = client.get("/internal/cart/summary", {"user": uuid, "cart": token if with_token else ""}, **BEARER)
+
+    assert answer.json()["count"] == 1
+    assert len(statements) == 1
+
+
+def test_the_cart_page_asks_once_for_5_lines_and_for_100(fill_cart: Fill) -> None:
+    counts = []
+    for lines in (5, 100):
+        _cart, token = fill_cart(*((thing, 1) for thing in many_things(lines)))
+        with asked() as statements:
+            page = visitor_with(token).get("/cart/", headers={"HX-Request": ""})
+        assert page.content.count(b"data-item=") == lines
+        counts.append(len(statements))
+
+    assert counts == [1, 1]
+
+
+def test_the_cart_page_of_a_visitor_without_a_cart_asks_nothing(client: Client) -> None:
+    with asked() as statements:
+        client.get("/cart/")
+
+    assert statements == []
+
+
+# --- Adding -----------------------------------------------------------------------------------------------------------
+
+
+def add(client: Client, thing: Product | Entry, quantity: int = 1) -> list[str]:
+    """The statements of one click on the add button."""
+    named = {"product": thing.sku} if isinstance(thing, Product) else {"entry": thing.pk}
+    with asked() as statements:
+        answer = client.post("/cart/items/", named | {"quantity": quantity})
+    assert answer.status_code in {200, 302}, answer.content
+    return statements
+
+
+def test_adding_what_is_not_counted_asks_4_times_at_most(honey: Product, htmx: Client) -> None:
+    without_a_cart = add(htmx, honey)
+    once_more = add(htmx, honey)
+    another = add(htmx, ProductFactory.create())
+
+    assert [len(without_a_cart), len(once_more), len(another)] == [4, 4, 4]
+
+
+@pytest.mark.parametrize("kind", ["product", "entry"])
+def test_adding_what_is_scarce_asks_7_times_at_most(htmx: Client, loaf: Product, workshop: Entry, kind: str) -> None:
+    thing = loaf if kind == "product" else workshop
+
+    without_a_cart = add(htmx, thing)
+    once_more = add(htmx, thing)
+
+    assert max(len(without_a_cart), len(once_more)) <= 7
+
+
+def test_adding_to_a_full_cart_asks_no_more(fill_cart: Fill, honey: Product, loaf: Product) -> None:
+    _cart, token = fill_cart(*((thing, 1) for thing in many_things(50)))
+    client = visitor_with(token)
+
+    assert len(add(client, honey)) <= 4
+    assert len(add(client, loaf)) <= 7
+
+
+def test_changing_and_removing_a_line_asks_6_times_at_most(fill_cart: Fill, loaf: Product) -> None:
+    cart, token = fill_cart((loaf, 1), *((thing, 1) for thing in many_things(20)))
+    item = cart.items.get(product=loaf).pk
+
+    counts = []
+    for quantity in (3, 2, 0):
+        with asked() as statements:
+            assert visitor_with(token).post(f"/cart/items/{item}/", {"quantity": quantity}).status_code == 200
+        counts.append(len(statements))
+
+    assert max(counts) <= 6
+
+
+# --- Lists ------------------------------------------------------------------------------------------------------------
+
+
+def ask_for_page(address: str, **query: str) -> tuple[int, bytes]:
+    """How many statements a page takes, none of which counts; and the page."""
+    with asked() as statements:
+        page = Client().get(address, query)
+    assert page.status_code == 200
+    assert not [statement for statement in statements if "COUNT(" in statement.upper()]
+    return len(statements), page.content
+
+
+@pytest.mark.parametrize("query", [{}, {"q": "honey"}], ids=["all", "search"])
+def test_the_market_asks_once_for_few_products_and_for_many(query: dict[str, str]) -> None:
+    ProductFactory.create_batch(2)
+    few, few_rows = ask_for_page("/", **query)
+    for _ in range(8):
+        ProductFactory.create_batch(7, stall=StallFactory.create(), stock=3)
+
+    many, many_rows = ask_for_page("/", **query)
+
+    assert (few, many) == (1, 1)
+    assert (few_rows.count(b"data-sku="), many_rows.count(b"data-sku=")) == (2, 58)
+
+
+def test_the_calendars_ask_once_for_few_and_for_many() -> None:
+    CalendarFactory.create()
+    few, _page = ask_for_page("/calendars/")
+    CalendarFactory.create_batch(20)
+
+    many, page = ask_for_page("/calendars/")
+
+    assert (few, many) == (1, 1)
+    assert page.count(b"/calendars/bakehouse-") == 21
+
+
+def test_a_calendar_asks_twice_for_few_entries_and_for_many() -> None:
+    calendar = CalendarFactory.create()
+    EntryFactory.create(calendar=calendar)
+    few, _page = ask_for_page(calendar.get_absolute_url())
+    EntryFactory.create_batch(25, calendar=calendar)
+
+    many, page = ask_for_page(calendar.get_absolute_url())
+
+    assert (few, many) == (2, 2)
+    assert page.count(b"data-entry=") == 26
+
+
+def test_an_entry_asks_once(workshop: Entry) -> None:
+    assert ask_for_page(workshop.get_absolute_url())[0] == 1
+
+
+def test_the_badge_of_a_page_asks_once_more(fill_cart: Fill, honey: Product) -> None:
+    _cart, token = fill_cart((honey, 3))
+    client = Client()
+    client.cookies["cart"] = token
+
+    with asked() as statements:
+        page = client.get("/")
+
+    assert b'data-count="3"' in page.content
+    assert len(statements) == 2
+
+
+# --- Sessions ---------------------------------------------------------------------------------------------------------
+
+
+def test_anonymous_shoppers_have_no_session_and_ask_for_none(htmx: Client, loaf: Product, workshop: Entry) -> None:
+    item = None
+    with asked() as statements:
+        htmx.post("/cart/items/", {"product": "LOAF", "quantity": "1"})
+        item = services.basket_of(htmx.cookies["cart"].value, None).items[0].pk
+        for address in ("/", "/cart/", "/calendars/", workshop.get_absolute_url()):
+            htmx.get(address)
+        htmx.post(f"/cart/items/{item}/", {"quantity": "2"})
+        htmx.post("/cart/renew/")
+
+    assert "sessionid" not in htmx.cookies
+    assert not [statement for statement in statements if "session" in statement]

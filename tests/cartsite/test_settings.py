@@ -1,0 +1,129 @@
+"""A missing or bad setting stops the start with one line that names it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from cartsite.local.postgres import CHECKOUT
+
+PRODUCTION = {
+    "SECRET_KEY": "no-secret-only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz",
+    "ALLOWED_HOSTS": "shop.example",
+    "PUBLIC_URL": "https://shop.example",
+    "DATABASE_URL": "postgres://shop:no-secret@database.example/shop",
+    "CELERY_BROKER_URL": "redis://broker.example:6379/0",
+    "CACHE_URL": "rediscache://cache.example:6379/1",
+    "SUMUP_API_KEY": "no-secret",
+    "SUMUP_MERCHANT_CODE": "MCODE",
+    "EMAIL_URL": "smtp+tls://shop:no-secret@mail.example:587",
+    "DEFAULT_FROM_EMAIL": "Rose Ash <shop@shop.example>",
+}
+# Nothing of the machine that runs the tests helps, nor a `.env` in the checkout: the rest is there, but empty.
+KEPT = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+
+SOURCE = (CHECKOUT / "cartsite" / "settings.py").read_text()
+READ = set(re.findall(r"""\b(?:read\([\w.]+,\s*|env\.\w+\()["']([A-Z_]+)["']""", SOURCE))
+
+MISSING = [(name, {name: ""}) for name in PRODUCTION]
+BAD = [
+    (name, {name: value})
+    for name, values in {
+        "SECRET_KEY": ["short", "x" * 49],
+        "ALLOWED_HOSTS": ["*", "shop.example,*", ",", "https://shop.example"],
+        "PUBLIC_URL": [
+            "http://shop.example",
+            "https://shop.example/shop",
+            "shop.example",
+            "https://",
+            "https://[",
+            "ftp://shop.example",
+        ],
+        "DATABASE_URL": [
+            "sqlite:///shop.db",
+            "mysql://shop:x@database.example/shop",
+            "garbage",
+            "postgres://shop:x@database.example:port/shop",
+            "postgres://database.example",
+        ],
+        "CELERY_BROKER_URL": ["garbage", "nonsense://broker.example"],
+        "CACHE_URL": ["garbage", "nonsense://cache.example"],
+        "SUMUP_API_URL": ["http://api.sumup.com", "garbage", "https://api.sumup.com/v0.1", "https://["],
+        "CURRENCY": ["gbp", "XXX", "JPY"],
+        "TIME_ZONE": ["Mars/Base", "../etc/passwd"],
+        "TRUSTED_PROXIES": ["nonsense", "10.0.0.1/8", "10.0.0.0/33"],
+        "INTERNAL_API_TOKENS": ["market", "market:short", ":long-enough-0123456789", "a:long-enough-0123456789,b"],
+        "EMAIL_URL": ["garbage", "nonsense://mail.example", "smtp://mail.example:port"],
+        "DEFAULT_FROM_EMAIL": ["nobody"],
+        "DEBUG": ["maybe"],
+        "DEMO": ["maybe", "1"],
+        "CONN_MAX_AGE": ["long"],
+        "DATABASE_PREPARE": ["maybe"],
+    }.items()
+    for value in values
+]
+GOOD: list[dict[str, str]] = [
+    {},
+    {"DATABASE_URL": "embedded"},  # by name, it is allowed
+    {"DEBUG": "on", **dict.fromkeys(PRODUCTION, "")},
+    {"DEBUG": "1", "DEMO": "1", **dict.fromkeys(PRODUCTION, "")},
+    {"SECRET_KEY": "$" + "x" * 49},  # Django's own generator makes such keys
+    {"TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,2001:db8::/32"},
+    {"INTERNAL_API_TOKENS": "market:long-enough-0123456789, people:long:enough-0123456789"},
+    {"CELERY_BROKER_URL": "amqp://shop:x@broker.example//"},
+    {"DATABASE_URL": "postgresql://shop:x@/shop?host=/run/postgresql"},
+]
+
+
+class Answer(NamedTuple):
+    """How one start ended."""
+
+    status: int
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, Answer]:
+    """What the program says to each set of changes."""
+    changes = [change for _name, change in MISSING + BAD] + GOOD
+    environments = [KEPT | dict.fromkeys(READ, "") | PRODUCTION | change for change in changes]
+    started = subprocess.run(
+        [sys.executable, Path(__file__).with_name("many_starts.py")],
+        input=json.dumps(environments),
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return {str(change): Answer(*answer) for change, answer in zip(changes, json.loads(started.stdout), strict=True)}
+
+
+@pytest.mark.parametrize(("name", "change"), MISSING + BAD, ids=lambda value: str(value)[:60])
+def test_a_missing_or_bad_setting_stops_the_start_by_name(
+    answers: dict[str, Answer], name: str, change: dict[str, str]
+) -> None:
+    answer = answers[str(change)]
+
+    assert answer.status == 1
+    assert re.fullmatch(rf"Setting {name}: .+\.\n", answer.stderr), answer.stderr
+
+
+@pytest.mark.parametrize("change", GOOD, ids=lambda value: str(value)[:60])
+def test_good_settings_start(answers: dict[str, Answer], change: dict[str, str]) -> None:
+    answer = answers[str(change)]
+
+    assert (answer.status, answer.stderr) == (0, "")
+
+
+def test_the_example_names_every_setting() -> None:
+    named = re.findall(r"^#? ?([A-Z][A-Z_]+)=", (CHECKOUT / ".env.example").read_text(), re.MULTILINE)
+
+    assert len(named) == len(set(named))
+    assert set(named) >= READ
+    assert len(READ) > 15

@@ -1,0 +1,78 @@
+"""Placing an order costs the same few statements, however much is in it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from bookings import capacity
+from bookings.models import Hold, Pool
+from cart.models import Cart
+from cartsite.models import User
+from tests.factories import EntryFactory, ProductFactory
+from tests.orders.acts import basket_in, place_cart, statements
+
+pytestmark = pytest.mark.django_db
+
+FillCart = Callable[..., tuple[Cart, str]]
+MOST = 12
+
+
+def cost_of_placing(cart: Cart, token: str, user: User | None = None) -> list[str]:
+    agreed = basket_in(cart).fingerprint
+    with statements() as sent:
+        place_cart(cart, token, user=user, agreed=agreed)
+    return sent
+
+
+def fill(fill_cart: FillCart, lines: int, user: User | None = None) -> tuple[Cart, str]:
+    """A cart of so many lines: scarce products, places, and things that are not counted."""
+    makers: list[Callable[[], object]] = [lambda: ProductFactory(stock=9), EntryFactory, ProductFactory]
+    return fill_cart(*((makers[number % 3](), 2) for number in range(lines)), user=user)
+
+
+def test_forty_lines_cost_what_two_do(fill_cart: FillCart) -> None:
+    few = cost_of_placing(*fill(fill_cart, 2))
+    many = cost_of_placing(*fill(fill_cart, 40))
+
+    assert len(few) == len(many) <= MOST
+
+
+def test_a_shopper_who_signed_in_costs_no_more(fill_cart: FillCart, shopper: User) -> None:
+    cart, token = fill(fill_cart, 10, user=shopper)
+
+    assert len(cost_of_placing(cart, token, shopper)) <= MOST
+
+
+def test_claiming_again_all_that_had_lapsed_costs_no_more(fill_cart: FillCart) -> None:
+    counts = []
+    for lines in (3, 40):
+        cart, token = fill(fill_cart, lines)
+        capacity.give_back(list(Hold.objects.filter(cart_item__cart=cart).values_list("pk", flat=True)))
+        counts.append(len(cost_of_placing(cart, token)))
+
+    assert counts[0] == counts[1] <= MOST
+
+
+def test_claiming_again_some_that_had_lapsed_costs_no_more(fill_cart: FillCart) -> None:
+    counts = []
+    for lines in (6, 40):
+        cart, token = fill(fill_cart, lines)
+        held = list(Hold.objects.filter(cart_item__cart=cart).values_list("pk", flat=True))
+        capacity.give_back(held[::2])
+        counts.append(len(cost_of_placing(cart, token)))
+
+    assert counts[0] == counts[1] <= MOST
+
+
+def test_taking_room_from_expired_holds_is_constant_too(fill_cart: FillCart) -> None:
+    counts = []
+    for lines in (3, 40):
+        things = [ProductFactory(stock=2) for _line in range(lines)]
+        cart, token = fill_cart(*((thing, 2) for thing in things))
+        capacity.give_back(list(Hold.objects.filter(cart_item__cart=cart).values_list("pk", flat=True)))
+        fill_cart(*((thing, 2) for thing in things))
+        Hold.objects.filter(quantity__gt=0, until__isnull=False).update(until="2020-01-01T00:00:00Z")
+        counts.append(len(cost_of_placing(cart, token)))
+
+    assert counts[0] == counts[1]
+    assert Pool.objects.exclude(taken=2).count() == 0
