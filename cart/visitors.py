@@ -18,8 +18,9 @@ def token_of(request: HttpRequest) -> str:
 
 
 def user_of(request: HttpRequest) -> User | None:
-    """The person who signed in, if anybody did."""
-    return request.user if isinstance(request.user, User) else None
+    """The person who signed in, if anybody did. (A request refused early, for a wrong host, has nobody at all.)"""
+    person = getattr(request, "user", None)
+    return person if isinstance(person, User) else None
 
 
 def basket_for(request: HttpRequest) -> services.Basket:

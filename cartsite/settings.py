@@ -27,7 +27,7 @@ LOCAL_DIR = BASE_DIR / ".local"
 SWITCHES = ("1", "true", "yes", "on", "0", "false", "no", "off")
 
 
-class Environment(environ.Env):
+class Environment(environ.Env):  # type: ignore[misc] # it has no types
     """django-environ, where a switch is on or off and nothing else, and a secret may begin with a $."""
 
     def get_value(self, var: str, cast: Any = None, **more: Any) -> Any:
@@ -377,3 +377,6 @@ UNFOLD = {
         }
     },
 }
+
+# The demo has all the local defaults above, but what goes wrong is said there as it would be to a shopper.
+DEBUG = DEBUG and not DEMO

@@ -4,7 +4,9 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.forms import AuthenticationForm
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from cartsite.models import User
 
@@ -12,6 +14,15 @@ from cartsite.models import User
 # nor, whatever became of those, the password.
 DEMO_ADDRESSES = ("staff@demo.test", "shopper@demo.test")
 DEMO_PASSWORD = "demo"  # noqa: S105
+
+
+class SignInForm(AuthenticationForm):
+    """Django's own, with words that fit: names and addresses are found in any case."""
+
+    error_messages = {
+        **AuthenticationForm.error_messages,
+        "invalid_login": _("We know nobody by this name or address with this password."),
+    }
 
 
 class NameOrEmailBackend(ModelBackend):

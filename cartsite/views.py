@@ -14,6 +14,7 @@ from cart.services import UnknownCart, adopt
 from cart.visitors import set_cart_cookie, token_of, user_of
 from cartsite import limits
 from cartsite.celery import app as celery_app
+from cartsite.signin import SignInForm
 from cartsite.sorry import too_many
 
 
@@ -21,6 +22,7 @@ class SignIn(LoginView):
     """Sign in with a name or an e-mail address; the cart filled before becomes the person's own."""
 
     template_name = "cartsite/sign_in.html"
+    form_class = SignInForm
     redirect_authenticated_user = True
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -7,10 +7,12 @@ from zoneinfo import ZoneInfo
 
 from django import template
 from django.conf import settings
+from django.templatetags.static import static
 from django.utils import formats, timezone
 
 register = template.Library()
 
+NO_PICTURE = "img/no-picture.svg"
 SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$"}
 
 
@@ -50,6 +52,15 @@ def local_time(moment: datetime, zone: ZoneInfo | None = None) -> str:
 def iso(moment: datetime) -> str:
     """A moment as a machine reads it, in UTC."""
     return moment.astimezone(ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@register.filter
+def picture(path: str) -> str:
+    """The address of a picture among the static files; of a plain one, where there is none or its path is wrong."""
+    try:
+        return static(path or NO_PICTURE)
+    except ValueError:  # not among the files that were collected
+        return static(NO_PICTURE)
 
 
 @register.simple_tag(takes_context=True)
