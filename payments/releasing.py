@@ -156,7 +156,7 @@ def _finish(order: Order) -> bool:
 
 def _lock_cart(named: int | None) -> Cart | None:
     """The cart that gets the order's lines, followed to where it was merged; None if it was ordered or never named."""
-    cart = Cart.objects.filter(pk=named).first()
+    cart = None if named is None else Cart.objects.filter(pk=named).first()
     while cart is not None:
         cart = Cart.objects.select_for_update(no_key=True).get(pk=cart.pk)
         if cart.merged_into is None:

@@ -73,7 +73,7 @@ class Checkout:
     @property
     def successful(self) -> list[Transaction]:
         """The transactions that moved money. (Never the first of the list: declined tries stay in it.)"""
-        return [tried for tried in self.transactions if tried.status == "SUCCESSFUL"]
+        return [tried for tried in self.transactions if tried.status == "SUCCESSFUL" and tried.amount > 0]
 
     @property
     def is_being_paid(self) -> bool:

@@ -90,6 +90,7 @@ def test_every_coming_entry_is_on_one_page_once(
     assert seen == list(Entry.objects.order_by("starts_at", "pk").values_list("pk", flat=True))
 
 
+@pytest.mark.filterwarnings("ignore:.*received a naive datetime")
 @pytest.mark.parametrize(
     "values",
     [

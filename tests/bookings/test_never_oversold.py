@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from bookings import capacity
 from bookings.models import Hold, Pool
+from tests.bookings.blocked import wait_until_somebody_is_blocked
 from tests.bookings.books import assert_pools_balance
 from tests.concurrency import Outcome, results_of, run_at_once
 from tests.factories import PoolFactory
@@ -41,6 +42,42 @@ def test_forty_people_after_ten_places_that_expired_carts_hold_get_exactly_ten(p
 
     assert sold_out_in(outcomes) == 30
     assert Hold.objects.live().filter(until=None).count() == 10
+
+
+def test_whoever_waited_for_a_pool_gets_what_was_given_back_meanwhile(pool: Pool) -> None:
+    hold = capacity.claim(pool.pk, 10, None)
+    given_back = threading.Event()
+
+    def give_back_slowly() -> int:
+        with transaction.atomic():
+            capacity.give_back([hold.pk])
+            given_back.set()
+            wait_until_somebody_is_blocked()
+        return 0
+
+    def claim() -> int:
+        given_back.wait(10)
+        return capacity.claim(pool.pk, 3, None).quantity
+
+    assert results_of(run_at_once(give_back_slowly, claim)) == [0, 3]
+
+
+def test_a_hold_that_two_split_at_once_is_split_once(pool: Pool) -> None:
+    hold = capacity.claim(pool.pk, 3, None)
+    split = threading.Event()
+
+    def split_slowly() -> int:
+        with transaction.atomic():
+            ones = capacity.split([hold.pk])[hold.pk]
+            split.set()
+            wait_until_somebody_is_blocked()
+        return len(ones)
+
+    def split_again() -> int:
+        split.wait(10)
+        return len(capacity.split([hold.pk])[hold.pk])
+
+    assert results_of(run_at_once(split_slowly, split_again)) == [3, 0]
 
 
 def test_sixteen_people_after_the_same_pools_in_any_order_never_block_each_other() -> None:

@@ -97,14 +97,19 @@ def test_a_line_that_holds_nothing_stays_visible(fill_cart: Fill, shopper: User,
     assert only_item(mine).hold_expired
 
 
-def test_the_price_seen_first_counts(fill_cart: Fill, shopper: User, honey: Product) -> None:
-    mine, _token = fill_cart((honey, 1), user=shopper)
+@pytest.mark.parametrize(("mine", "found"), [("6.50", "7.00"), ("7.00", "6.50")])
+def test_of_two_prices_seen_the_lower_one_counts(
+    fill_cart: Fill, shopper: User, honey: Product, mine: str, found: str
+) -> None:
+    cart, _token = fill_cart((honey, 1), user=shopper)
+    other, token = fill_cart((honey, 1))
     Product.objects.update(price=Decimal("7.00"))
-    _found, token = fill_cart((Product.objects.get(), 1))
+    cart.items.update(seen_price=Decimal(mine))
+    other.items.update(seen_price=Decimal(found))
 
     services.adopt(token, shopper)
 
-    assert services.Basket([only_item(mine)]).prices_rose
+    assert services.Basket([only_item(cart)]).prices_rose
 
 
 def test_joining_does_not_stretch_a_hold_beyond_an_hour(fill_cart: Fill, shopper: User, loaf: Product) -> None:

@@ -1,13 +1,12 @@
 """Two tabs, two browsers, two siblings at the same moment: nothing is lost, nobody gets stuck."""
 
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.test import Client
 
 from bookings import capacity
@@ -18,6 +17,7 @@ from cart.services import Unavailable, UnknownCart
 from cartsite.models import User
 from orders.models import Order
 from orders.placing import CannotPlace, place
+from tests.bookings.blocked import wait_until_somebody_is_blocked
 from tests.cart.baskets import held_by, lines_of, only_item, taken
 from tests.concurrency import results_of, run_at_once
 from tests.factories import EntryFactory, ProductFactory, UserFactory
@@ -202,7 +202,7 @@ def test_an_order_of_a_user_does_not_wait_for_whoever_adopts_for_them(
         with transaction.atomic():
             Cart.objects.select_for_update(no_key=True).get(pk=cart.pk)
             locked.set()
-            wait_until_blocked()
+            wait_until_somebody_is_blocked()
             return order()
 
     def adopt() -> Any:
@@ -212,19 +212,6 @@ def test_an_order_of_a_user_does_not_wait_for_whoever_adopts_for_them(
     placed, adopted = run_at_once(place_slowly, adopt)
 
     assert (placed.error, adopted.error) == (None, None)
-
-
-def wait_until_blocked() -> None:
-    """Wait until some other connection waits for a lock (of ours: nobody else is here)."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    for _ in range(500):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_stat_clear_snapshot()")
-            cursor.execute(waiting)
-            if cursor.fetchone() != (0,):
-                return
-        time.sleep(0.01)
-    raise AssertionError("Nobody ever waited.")
 
 
 # --- Adopting at once -------------------------------------------------------------------------------------------------
@@ -337,3 +324,28 @@ def test_carts_are_merged_while_expired_holds_are_swept_without_blocking(fill_ca
         results_of(run_at_once(*adoptions, *[partial(capacity.give_expired_back, most=7)] * 6))
 
     assert {item.quantity for item in CartItem.objects.all()} == {3}
+
+
+def test_merging_waits_for_holds_before_it_takes_any_pool(fill_cart: Fill, shopper: User) -> None:
+    """In slow motion: the sweep has a hold and needs a pool; a merge must not have that pool and need the hold."""
+    first, second = ProductFactory.create(stock=100), ProductFactory.create(stock=100)
+    mine, _token = fill_cart((first, 1), (second, 1), user=shopper)
+    _found, token = fill_cart((first, 2), (second, 2))
+    stranger, _token = fill_cart((first, 1))
+    swept = [only_item(stranger).hold_id or 0, mine.items.get(product=second).hold_id or 0]
+    locked = threading.Event()
+
+    def sweep() -> int:
+        with transaction.atomic():
+            capacity.lock(swept)
+            locked.set()
+            wait_until_somebody_is_blocked()
+            return capacity.give_back(swept)
+
+    def adopt() -> Any:
+        locked.wait(10)
+        return services.adopt(token, shopper)
+
+    results_of(run_at_once(sweep, adopt))
+
+    assert set(held_by(mine).values()) == {2}

@@ -8,15 +8,24 @@ import os
 import runpy
 import sys
 import tempfile
-
-import celery.app.base
-import csp.constants
-import django.core.management
-import environ
-import kombu.transport
+import traceback
+from importlib import import_module
 
 sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as for a program that is started here
-LOADED = (celery, csp, django, environ, kombu)
+for library in (
+    "cartsite.local.postgres",
+    "csp.constants",
+    "django.core.management",
+    "django.db.models",
+    "django.template.backends.django",
+    "django.urls",
+    "environ",
+    "kombu.transport",
+    "psycopg",
+    "pydantic.main",
+    "requests",
+):
+    import_module(library)
 
 
 def start(environment: dict[str, str]) -> tuple[int, str]:
@@ -37,8 +46,17 @@ def become_the_program(environment: dict[str, str], stderr: int) -> None:
     os.dup2(stderr, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.argv = ["manage.py", "check"]
-    runpy.run_path("manage.py", run_name="__main__")
-    sys.exit()
+    status = 0
+    try:
+        runpy.run_path("manage.py", run_name="__main__")
+    except SystemExit as end:  # as Python itself ends, but without tidying up
+        status = end.code if isinstance(end.code, int) else 1
+        sys.stderr.write(f"{end.code}\n" if isinstance(end.code, str) else "")
+    except BaseException:
+        status = 1
+        traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,22 @@ def test_good_settings_start(answers: dict[str, Answer], change: dict[str, str])
     assert (answer.status, answer.stderr) == (0, "")
 
 
+def test_the_program_itself_ends_the_same_way() -> None:
+    """The others begin in a process that has the libraries already; this one does not."""
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=CHECKOUT,
+        env=KEPT | dict.fromkeys(READ, "") | PRODUCTION | {"SECRET_KEY": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "Setting SECRET_KEY: is missing, and has no safe default in production.\n"
+
+
 def test_the_example_names_every_setting() -> None:
     named = re.findall(r"^#? ?([A-Z][A-Z_]+)=", (CHECKOUT / ".env.example").read_text(), re.MULTILINE)
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from bookings.models import Entry, Hold, Pool
@@ -13,6 +14,7 @@ from cart import services as carts
 from cart.models import Cart, Product
 from cartsite.models import User
 from orders.models import Order
+from payments import sumup as sumup_client
 from payments.models import Payment
 from payments.simulator import Simulator
 from tests.concurrency import results_of, run_at_once
@@ -153,6 +155,31 @@ def test_four_tabs_at_once_are_one_order_and_one_checkout(
     assert payment.checkout_url in {response["Location"] for response in responses}
     assert len(sumup.checkouts()) == 1
     assert Pool.objects.get().taken == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sumup_is_never_called_inside_a_transaction(
+    fill_cart: FillCart, workshop: Entry, sumup: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, inside = sumup_client._call, []
+
+    def watched(method: str, path: str, **more: Any) -> Any:
+        inside.append(connection.in_atomic_block)
+        return call(method, path, **more)
+
+    monkeypatch.setattr(sumup_client, "_call", watched)
+    cart, token = fill_cart((workshop, 1))
+    client = visitor(token)
+
+    client.post("/checkout/", typed(cart))
+    order = Order.objects.get()
+    client.get(f"{order.get_absolute_url()}return/")
+    client.post(f"{order.get_absolute_url()}pay/")
+    client.post(f"{order.get_absolute_url()}change-basket/")
+    client.get(order.get_absolute_url())
+
+    assert len(inside) >= 3
+    assert not any(inside)
 
 
 def test_an_order_of_nothing_never_meets_sumup(fill_cart: FillCart, sumup: Simulator) -> None:

@@ -21,7 +21,8 @@ from tests.concurrency import results_of, run_at_once
 from tests.payments.records import Later, events_of, fresh, make_due, open_cases, sweep, sweep_until_quiet, taken
 from tests.payments.wire import Wire, die_in_call
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("books_balance")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
+committed = pytest.mark.django_db(transaction=True)  # for tests in which others look on, or act at once
 
 FillCart = Callable[..., tuple[Cart, str]]
 
@@ -201,6 +202,7 @@ def test_paid_before_the_release_wins(order: Order, payment: Payment, sumup: Sim
     assert "DELETE" not in [call.method for call in sumup.requests]
 
 
+@committed
 def test_paid_between_asking_and_deleting_wins(order: Order, payment: Payment, wire: Wire, workshop: Entry) -> None:
     """DELETE is answered 409 then."""
     wire.before("DELETE", lambda: wire.simulator.pay(payment.checkout_id))
@@ -211,6 +213,7 @@ def test_paid_between_asking_and_deleting_wins(order: Order, payment: Payment, w
     assert (fresh(order).status, taken(workshop)) == ("confirmed", 2)
 
 
+@committed
 def test_declined_between_asking_and_deleting_changes_nothing(
     later: Later, order: Order, payment: Payment, wire: Wire
 ) -> None:
@@ -223,9 +226,10 @@ def test_declined_between_asking_and_deleting_changes_nothing(
     assert fresh(order).status == "cancelled"
 
 
+@committed
 @pytest.mark.parametrize("challenge", ["paid", "declined"])
 def test_a_challenge_begun_between_asking_and_deleting_may_still_win(
-    later: Later, order: Order, payment: Payment, wire: Wire, workshop: Entry, challenge: str
+    *, later: Later, order: Order, payment: Payment, wire: Wire, workshop: Entry, challenge: str
 ) -> None:
     """DELETE says EXPIRED, and money that was under way may arrive all the same."""
     wire.simulator.behave(delete="payment_in_flight_wins", challenge=challenge, challenge_seconds=200)
@@ -434,7 +438,7 @@ def test_only_an_order_that_waits_for_payment_can_be_let_go(
 
 
 def test_changing_the_basket_puts_lines_and_holds_back(
-    later: Later, order: Order, payment: Payment, sumup: Simulator, workshop: Entry, fill_cart: FillCart
+    *, later: Later, order: Order, payment: Payment, sumup: Simulator, workshop: Entry, fill_cart: FillCart
 ) -> None:
     cart, _token = fill_cart()
     held = []
@@ -492,7 +496,7 @@ def test_a_basket_that_came_back_can_be_ordered_again(
 
 
 def test_a_cart_merged_by_signing_in_meanwhile_gets_the_lines(
-    later: Later, order: Order, payment: Payment, fill_cart: FillCart, shopper: User, honey: Product, workshop: Entry
+    *, later: Later, order: Order, payment: Payment, fill_cart: FillCart, shopper: User, honey: Product, workshop: Entry
 ) -> None:
     own, _ = fill_cart((honey, 3), user=shopper)
     cart, token = fill_cart()
@@ -509,7 +513,7 @@ def test_a_cart_merged_by_signing_in_meanwhile_gets_the_lines(
 
 
 def test_a_cart_ordered_meanwhile_gets_nothing_and_the_holds_are_given_back(
-    later: Later, order: Order, payment: Payment, fill_cart: FillCart, honey: Product, workshop: Entry
+    *, later: Later, order: Order, payment: Payment, fill_cart: FillCart, honey: Product, workshop: Entry
 ) -> None:
     cart, token = fill_cart((honey, 1))
     let_go(order, cart=cart)
@@ -538,7 +542,7 @@ def test_a_cart_purged_meanwhile_gets_nothing_and_the_holds_are_given_back(
 
 
 def test_late_money_after_the_basket_came_back_is_a_case_and_the_cart_keeps_its_lines(
-    later: Later, order: Order, payment: Payment, wire: Wire, fill_cart: FillCart, workshop: Entry
+    *, later: Later, order: Order, payment: Payment, wire: Wire, fill_cart: FillCart, workshop: Entry
 ) -> None:
     cart, _token = fill_cart()
     let_go(order, cart=cart)
@@ -629,10 +633,11 @@ def test_what_a_dead_process_only_began_is_finished_by_the_sweep(
     assert contents(cart)["Bread workshop"] == (2, 2)
 
 
+@committed
 @pytest.mark.parametrize("heard", [False, True], ids=["unheard", "heard"])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_release_killed_in_any_call_is_finished_by_the_sweep(
-    later: Later, order: Order, payment: Payment, wire: Wire, workshop: Entry, method: str, heard: bool
+    *, later: Later, order: Order, payment: Payment, wire: Wire, workshop: Entry, method: str, heard: bool
 ) -> None:
     die_in_call(wire, method, lambda: let_go(order), heard=heard)
     assert (fresh(order).is_closing, taken(workshop)) == (True, 2)
@@ -646,9 +651,10 @@ def test_a_release_killed_in_any_call_is_finished_by_the_sweep(
     assert wire.simulator.checkouts()[0].status == "EXPIRED"
 
 
+@committed
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_sweep_killed_in_any_call_is_finished_by_the_next(
-    later: Later, order: Order, payment: Payment, wire: Wire, workshop: Entry, method: str
+    *, later: Later, order: Order, payment: Payment, wire: Wire, workshop: Entry, method: str
 ) -> None:
     later(minutes=39, seconds=59)  # DELETE is still needed
     Order.objects.filter(pk=order.pk).update(deadline=datetime.now(UTC), next_step_at=datetime.now(UTC))
@@ -674,6 +680,7 @@ def _as_if_pending_until_deleted(wire: Wire) -> Callable[[dict[str, Any]], dict[
     return change
 
 
+@committed
 def test_two_sweeps_at_once_take_each_order_once(
     later: Later, place_order: Callable[..., Order], workshop: Entry, sumup: Simulator
 ) -> None:
@@ -714,6 +721,7 @@ def test_a_late_capture_is_found_at_each_of_the_looks_after_closing(
     assert (fresh(payment).status, fresh(order).status) == ("captured", "confirmed")
 
 
+@committed
 def test_a_closed_attempt_whose_id_we_never_learned_is_asked_about_by_its_reference(
     later: Later, order: Order, wire: Wire
 ) -> None:

@@ -15,7 +15,8 @@ from tests.concurrency import results_of, run_at_once
 from tests.payments.records import Later, fresh, make_due
 from tests.payments.wire import Wire
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("books_balance")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
+committed = pytest.mark.django_db(transaction=True)  # for tests in which others look on, or act at once
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -171,6 +172,7 @@ def test_a_flood_of_knocks_makes_the_sweep_look_once_in_three_seconds(
     assert looks_at(sumup, payment) == 2
 
 
+@committed
 def test_sixteen_knocks_at_once_are_one_look(later: Later, payment: Payment, sumup: Simulator) -> None:
     later(seconds=4)
 
@@ -179,6 +181,7 @@ def test_sixteen_knocks_at_once_are_one_look(later: Later, payment: Payment, sum
     assert looks_at(sumup, payment) == 1
 
 
+@committed
 def test_a_knock_during_a_look_is_not_forgotten(later: Later, payment: Payment, wire: Wire) -> None:
     """The page is paid just after SumUp said PENDING, and the webhook comes before that answer is dealt with."""
     wire.after("GET", lambda: [wire.simulator.pay(payment.checkout_id), schedule.look_soon(payment.pk)])
@@ -233,6 +236,7 @@ def test_a_look_that_failed_gives_its_lease_back_and_comes_again(later: Later, p
     assert failed.next_look_at > datetime.now(UTC)
 
 
+@committed
 def test_four_sweeps_at_once_look_at_each_payment_once(
     place_order: Callable[..., Order], honey: Product, sumup: Simulator
 ) -> None:
@@ -243,6 +247,7 @@ def test_four_sweeps_at_once_look_at_each_payment_once(
     assert [looks_at(sumup, payment) for payment in payments] == [1] * 6
 
 
+@committed
 def test_a_sweep_passes_over_a_payment_that_somebody_has_locked(
     place_order: Callable[..., Order], honey: Product, sumup: Simulator
 ) -> None:
@@ -315,6 +320,7 @@ def test_a_sweep_stops_after_so_many(place_order: Callable[..., Order], honey: P
 # --- Rule 11 ----------------------------------------------------------------------------------------------------------
 
 
+@committed
 def test_no_call_to_sumup_is_made_inside_a_transaction(
     later: Later, place_order: Callable[..., Order], honey: Product, wire: Wire
 ) -> None:

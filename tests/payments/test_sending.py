@@ -15,7 +15,8 @@ from tests.concurrency import results_of, run_at_once
 from tests.payments.records import Later, events_of, fresh, open_cases, sweep, sweep_until_quiet, taken
 from tests.payments.wire import Wire
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("books_balance")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
+committed = pytest.mark.django_db(transaction=True)  # for tests in which others look on, or act at once
 
 NOTHING_CREATED = ["429", "429_retry_after", "500", "html"]
 CREATED_UNHEARD = ["response_lost", "504"]
@@ -61,9 +62,7 @@ def test_a_post_that_came_to_nothing_is_repeated_with_the_same_reference(
 
 
 @pytest.mark.parametrize("fault", NOTHING_CREATED)
-def test_an_attempt_in_doubt_is_finished_by_the_sweep(
-    later: Later, order: Order, sumup: Simulator, fault: str
-) -> None:
+def test_an_attempt_in_doubt_is_finished_by_the_sweep(later: Later, order: Order, sumup: Simulator, fault: str) -> None:
     sumup.behave(create=fault)
     doubtful = starting.start(order)
     assert (doubtful.status, doubtful.checkout_url) == ("unknown", "")
@@ -125,6 +124,7 @@ def test_a_duplicate_reference_is_looked_up_and_not_taken_for_a_refusal(order: O
     assert_one_checkout(wire.simulator, fresh(payment))
 
 
+@committed
 def test_eight_sweeps_and_senders_at_once_make_one_checkout(later: Later, order: Order, sumup: Simulator) -> None:
     payment, _ = starting._find_or_reserve(order)
     later(minutes=3)
@@ -232,6 +232,7 @@ def test_a_no_to_a_later_question_leaves_the_attempt_in_doubt(order: Order, wire
     assert open_cases() == []
 
 
+@committed
 def test_a_no_that_comes_after_the_lease_lapsed_decides_nothing(later: Later, order: Order, wire: Wire) -> None:
     """The sweep has taken over, and may have posted meanwhile."""
 
@@ -268,9 +269,7 @@ def test_a_no_that_comes_after_the_lease_lapsed_decides_nothing(later: Later, or
         None,
     ],
 )
-def test_a_page_elsewhere_is_never_shown_and_its_checkout_is_deleted(
-    order: Order, wire: Wire, url: str | None
-) -> None:
+def test_a_page_elsewhere_is_never_shown_and_its_checkout_is_deleted(order: Order, wire: Wire, url: str | None) -> None:
     wire.change(lambda checkout: checkout | {"hosted_checkout_url": url})
 
     payment = starting.start(order)
@@ -335,6 +334,7 @@ def test_several_checkouts_of_one_reference_are_a_case_and_only_one_can_be_paid(
     assert [checkout.status for checkout in dead] == ["EXPIRED"]
 
 
+@committed
 def test_silence_after_an_odd_answer_does_not_break_the_shoppers_request(order: Order, wire: Wire) -> None:
     """A checkout that is not PENDING when it is found is looked at at once; that look may fail like any other."""
     payment, _ = starting._find_or_reserve(order)
@@ -350,6 +350,7 @@ def test_silence_after_an_odd_answer_does_not_break_the_shoppers_request(order: 
 # --- An order that closes meanwhile -----------------------------------------------------------------------------------
 
 
+@committed
 def test_an_answer_that_comes_after_closing_began_is_deleted_and_never_shown(
     order: Order, wire: Wire, workshop: Entry
 ) -> None:
@@ -364,6 +365,7 @@ def test_an_answer_that_comes_after_closing_began_is_deleted_and_never_shown(
     assert taken(workshop) == 2
 
 
+@committed
 def test_an_answer_that_comes_after_the_order_was_let_go_is_deleted_and_never_shown(
     order: Order, wire: Wire, workshop: Entry
 ) -> None:
@@ -377,6 +379,7 @@ def test_an_answer_that_comes_after_the_order_was_let_go_is_deleted_and_never_sh
     assert taken(workshop) == 0
 
 
+@committed
 def test_a_lost_answer_of_an_order_that_closes_meanwhile_is_found_and_deleted(order: Order, wire: Wire) -> None:
     wire.simulator.behave(create="response_lost", times={"create": 1})
     wire.after("POST", lambda: releasing.begin(order, to="cancelled", by="shopper"))
@@ -400,6 +403,7 @@ def test_nothing_is_posted_again_for_an_order_that_closes(later: Later, order: O
     assert sumup.checkouts() == []
 
 
+@committed
 def test_a_checkout_that_could_not_be_deleted_is_never_shown_but_watched(
     later: Later, order: Order, wire: Wire
 ) -> None:
@@ -418,6 +422,7 @@ def test_a_checkout_that_could_not_be_deleted_is_never_shown_but_watched(
     assert open_cases() == ["late_payment"]
 
 
+@committed
 def test_two_tabs_and_a_release_at_once_leave_nothing_that_can_be_paid(
     later: Later, order: Order, sumup: Simulator, workshop: Entry
 ) -> None:
@@ -436,6 +441,7 @@ def test_two_tabs_and_a_release_at_once_leave_nothing_that_can_be_paid(
     assert not Payment.objects.live().exists()
 
 
+@committed
 def test_an_attempt_opened_by_two_looks_at_once_is_opened_once(later: Later, order: Order, sumup: Simulator) -> None:
     sumup.behave(create="response_lost", times={"create": 1})
     payment, _ = starting._find_or_reserve(order)

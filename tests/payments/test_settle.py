@@ -17,10 +17,12 @@ from payments import releasing, settling, starting, sumup, sweeping
 from payments.models import Movement, Payment
 from payments.simulator import Simulator
 from tests.concurrency import results_of, run_at_once
+from tests.factories import EntryFactory
 from tests.payments.records import Later, events_of, fresh, open_cases, sweep_until_quiet, taken, tallies
 from tests.payments.wire import Wire
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("books_balance")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
+committed = pytest.mark.django_db(transaction=True)  # for tests in which others look on, or act at once
 
 PAID_ONCE = {"movements": 1, "bookings": 2, "messages": 1}
 NOTHING = {"movements": 0, "bookings": 0, "messages": 0}
@@ -97,6 +99,7 @@ def test_settling_twice_is_settling_once(payment: Payment, sumup: Simulator) -> 
     assert tallies() == PAID_ONCE
 
 
+@committed
 def test_settling_sixteen_times_at_once_is_settling_once(payment: Payment, sumup: Simulator) -> None:
     sumup.pay(payment.checkout_id)
 
@@ -355,8 +358,6 @@ def test_late_money_without_room_is_a_case_and_the_order_stays_expired(
 def test_late_money_claims_all_or_nothing(
     later: Later, place_order: Callable[..., Order], workshop: Entry, wire: Wire
 ) -> None:
-    from tests.factories import EntryFactory
-
     small = EntryFactory(places=1)
     order = place_order((workshop, 2), (small, 1))
     payment = starting.start(order)
@@ -383,6 +384,7 @@ def test_late_money_for_an_entry_that_has_begun_is_a_case(
     assert open_cases() == ["late_payment"]
 
 
+@committed
 def test_late_money_told_sixteen_times_at_once_has_one_outcome(
     later: Later, order: Order, payment: Payment, wire: Wire, workshop: Entry
 ) -> None:
@@ -396,6 +398,7 @@ def test_late_money_told_sixteen_times_at_once_has_one_outcome(
     assert taken(workshop) == 2
 
 
+@committed
 def test_two_expired_orders_paid_late_at_once_share_what_room_there_is(
     later: Later, place_order: Callable[..., Order], workshop: Entry, wire: Wire
 ) -> None:
@@ -429,7 +432,7 @@ def test_a_cancelled_order_is_never_revived_by_a_machine(
 
 
 def test_staff_may_revive_a_cancelled_order_that_was_paid(
-    later: Later, order: Order, payment: Payment, wire: Wire, workshop: Entry, staff: User
+    *, later: Later, order: Order, payment: Payment, wire: Wire, workshop: Entry, staff: User
 ) -> None:
     releasing.release(order, to="cancelled", by="shopper")
     sweep_until_quiet(later)
@@ -485,6 +488,7 @@ def test_two_attempts_that_were_both_paid_are_both_recorded(
     assert taken(workshop) == 2
 
 
+@committed
 def test_two_attempts_paid_at_once_confirm_once(order: Order, two_attempts: list[Payment], wire: Wire) -> None:
     turn_paid(wire)
 
@@ -536,6 +540,7 @@ def test_captured_is_not_missing_when_sumup_forgets_it(payment: Payment, wire: W
     assert open_cases() == []
 
 
+@committed
 def test_a_stale_answer_that_comes_last_undoes_nothing(later: Later, payment: Payment, wire: Wire) -> None:
     """SumUp says EXPIRED to one process; before that is dealt with, another hears PAID and settles."""
     overtaken: list[Any] = []

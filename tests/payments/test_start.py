@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from bookings.models import Entry
 from cart.models import Product
 from orders.models import Order
 from payments import releasing, sending, settling, starting, sweeping
@@ -18,7 +17,8 @@ from tests.factories import ProductFactory
 from tests.payments.records import Later, events_of, fresh, open_cases
 from tests.payments.wire import Wire, die_in_call
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("books_balance")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
+committed = pytest.mark.django_db(transaction=True)  # for tests in which others look on, or act at once
 
 
 def test_an_attempt_asks_for_what_the_order_owes(order: Order, sumup: Simulator, settings: Any) -> None:
@@ -52,6 +52,7 @@ def test_a_reference_is_short_enough_for_sumup_and_says_nothing_of_the_shopper(p
     assert payment.order.number not in payment.reference
 
 
+@committed
 def test_the_row_with_its_reference_is_committed_before_sumup_hears_of_it(order: Order, wire: Wire) -> None:
     seen: list[tuple[str, str]] = []
     wire.before("POST", lambda: seen.extend(Payment.objects.values_list("status", "reference")))
@@ -151,9 +152,7 @@ def test_a_page_with_less_than_three_minutes_left_is_closed_before_a_new_attempt
     assert first.reference != second.reference
 
 
-def test_a_page_with_more_than_three_minutes_left_is_gone_on_with(
-    later: Later, order: Order, sumup: Simulator
-) -> None:
+def test_a_page_with_more_than_three_minutes_left_is_gone_on_with(later: Later, order: Order, sumup: Simulator) -> None:
     first = starting.start(order)
     later(minutes=26, seconds=59)
 
@@ -222,6 +221,7 @@ def test_an_order_of_nothing_never_goes_to_sumup(place_order: Callable[..., Orde
     assert sumup.requests == []
 
 
+@committed
 def test_eight_tabs_at_once_make_one_attempt_and_one_post(order: Order, sumup: Simulator) -> None:
     outcomes = run_at_once(*[lambda: starting.start(order)] * 8)
 
@@ -231,6 +231,7 @@ def test_eight_tabs_at_once_make_one_attempt_and_one_post(order: Order, sumup: S
     assert events_of(order) == ["placed", "attempt_open"]
 
 
+@committed
 def test_a_second_tab_neither_waits_for_the_first_nor_posts(order: Order, wire: Wire) -> None:
     seconds: list[Payment] = []
     wire.before("POST", lambda: seconds.append(starting.start(order)))
@@ -245,6 +246,7 @@ def test_a_second_tab_neither_waits_for_the_first_nor_posts(order: Order, wire: 
 # --- A process that dies ----------------------------------------------------------------------------------------------
 
 
+@committed
 @pytest.mark.parametrize("heard", [False, True], ids=["before SumUp hears of it", "after SumUp has made it"])
 def test_the_sweep_finishes_what_a_dead_process_began(later: Later, order: Order, wire: Wire, heard: bool) -> None:
     die_in_call(wire, "POST", lambda: starting.start(order), heard=heard)
@@ -261,6 +263,7 @@ def test_the_sweep_finishes_what_a_dead_process_began(later: Later, order: Order
     assert checkout.reference == left.reference
 
 
+@committed
 def test_as_long_as_the_lease_lasts_nobody_else_sends(later: Later, order: Order, wire: Wire) -> None:
     die_in_call(wire, "POST", lambda: starting.start(order), heard=False)
     later(minutes=1, seconds=59)
@@ -272,6 +275,7 @@ def test_as_long_as_the_lease_lasts_nobody_else_sends(later: Later, order: Order
     assert wire.calls == ["POST"]
 
 
+@committed
 def test_a_sender_that_comes_back_from_the_dead_takes_the_checkout_that_was_found(
     later: Later, order: Order, wire: Wire
 ) -> None:

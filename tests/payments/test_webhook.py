@@ -19,7 +19,8 @@ from payments.simulator import Simulator
 from tests.concurrency import results_of, run_at_once
 from tests.payments.records import Later, fresh, sweep, tallies
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("books_balance")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
+committed = pytest.mark.django_db(transaction=True)  # for tests in which others look on, or act at once
 
 KNOCK = {"event_type": "CHECKOUT_STATUS_CHANGED", "id": "b5a6c1c0-0000-0000-0000-000000000000"}
 
@@ -165,6 +166,7 @@ def test_a_knock_just_after_a_look_is_answered_by_the_next_sweep(
     assert fresh(payment.order).status == "confirmed"
 
 
+@committed
 def test_sixteen_knocks_at_once_confirm_once(later: Later, payment: Payment, sumup: Simulator) -> None:
     later(seconds=4)
     sumup.pay(payment.checkout_id)
@@ -213,6 +215,7 @@ def test_a_knock_about_a_closed_payment_is_looked_into_however_late(
     assert len(sumup.requests) == asked + 1
 
 
+@committed
 @pytest.mark.usefixtures("broker_out_of_reach")
 def test_a_broker_out_of_reach_breaks_no_knock(
     payment: Payment, sumup: Simulator, caplog: pytest.LogCaptureFixture

@@ -87,7 +87,7 @@ class Wire:
         return answer_json(reply.status, document)
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
+        threading.Thread(target=self._http.serve_forever, args=(0.002,), daemon=True).start()
         return self
 
     def __exit__(
