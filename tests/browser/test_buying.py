@@ -59,6 +59,7 @@ def shop(settings: object, live_server: LiveServer, sumup: Simulator, honey: Pro
 def test_honey_and_two_places_are_bought_in_one_order(page: Page, workshop: Entry) -> None:
     page.goto("/")
     page.locator("form:has(input[value=HONEY]) button").click()
+    expect(page.locator("#cart-badge")).to_contain_text("1")
     page.goto(workshop.get_absolute_url())
     page.locator("form[data-free] input[name=quantity]").fill("2")
     page.locator("form[data-free] button").click()

@@ -338,6 +338,33 @@ def test_a_forged_form_is_shown_again_with_a_sentence(
     assert all_rows() == before
 
 
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"{", "application/json"),
+        (b"name=%ff%fe&email=%00&cart=%ff", "application/x-www-form-urlencoded"),
+        (b"&".join(b"a=1" for _field in range(2000)), "application/x-www-form-urlencoded"),
+        (b"--x\r\nnonsense", "multipart/form-data; boundary=x"),
+        (b"nonsense", "multipart/form-data"),
+        (b"name=" + b"x" * 3_000_000, "application/x-www-form-urlencoded"),
+    ],
+    ids=["JSON", "no UTF-8", "too many fields", "half a part", "no boundary", "too much"],
+)
+def test_what_is_no_form_is_refused_in_words(
+    fill_cart: FillCart, honey: Product, body: bytes, content_type: str
+) -> None:
+    _cart, token = fill_cart((honey, 1))
+    client = visitor(token)
+    client.raise_request_exception = False
+    before = all_rows()
+
+    response = client.post("/checkout/", body, content_type=content_type)
+
+    assert response.status_code in (400, 422)
+    assert "<h1>" in text_of(response)
+    assert all_rows() == before
+
+
 def test_the_uuid_of_another_visitors_cart_is_worth_nothing(
     fill_cart: FillCart, honey: Product, sumup: Simulator
 ) -> None:

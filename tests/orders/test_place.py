@@ -101,6 +101,16 @@ def test_the_order_of_an_anonymous_cart_is_its_placers(fill_cart: FillCart, hone
     assert order.user == shopper
 
 
+def test_the_order_of_ones_own_cart_is_ones_own_even_where_one_is_not_signed_in(
+    fill_cart: FillCart, honey: Product, shopper: User
+) -> None:
+    cart, token = fill_cart((honey, 1), user=shopper)
+
+    order = place_cart(cart, token)
+
+    assert order.user == shopper
+
+
 def test_placing_is_written_down(order: Order) -> None:
     event = OrderEvent.objects.get(order=order)
 
