@@ -170,8 +170,8 @@ def _come_back(order: Order, live: Payment) -> None:
     now = timezone.now()
     age = now - (order.closing_since or now)
     wait = min(max(age / 4, 5 * schedule.SECOND), LONGEST_WAIT)
-    if live.expired_since is not None:
-        wait = max(live.expired_since + schedule.STABLE - now, schedule.SECOND)
+    if live.expired_since is not None and live.expired_since + schedule.STABLE > now:
+        wait = live.expired_since + schedule.STABLE - now
     Order.objects.filter(pk=order.pk).update(next_step_at=now + wait)
 
 

@@ -28,8 +28,8 @@ def next_look(payment: Payment) -> datetime | None:
     if payment.status == Payment.Status.CLOSED:
         left = WAITS_ONCE_CLOSED[payment.looks :]
         return max(payment.changed_at + left[0], now) if left else None
-    if payment.expired_since is not None:
-        return max(payment.expired_since + STABLE, now + SECOND)
+    if payment.expired_since is not None and payment.expired_since + STABLE > now:
+        return payment.expired_since + STABLE
     wait = WAITS[payment.looks] if payment.looks < len(WAITS) else DAY
     return now + wait * random.uniform(1, 1.2)  # noqa: S311 - so that not all come at once
 

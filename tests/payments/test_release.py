@@ -346,6 +346,21 @@ def test_a_broken_release_is_tried_patiently(later: Later, order: Order, payment
     assert 5 <= len(wire.calls) <= 25
 
 
+def test_silence_after_expired_was_said_once_is_borne_patiently(
+    later: Later, order: Order, payment: Payment, wire: Wire
+) -> None:
+    let_go(order)
+    wire.is_cut = True
+    wire.calls.clear()
+
+    for _second in range(600):
+        later(seconds=1)
+        releasing.sweep()
+
+    assert fresh(payment).expired_since is not None
+    assert 5 <= len(wire.calls) <= 25
+
+
 def test_an_answer_about_another_checkout_deletes_nothing(order: Order, payment: Payment, wire: Wire) -> None:
     wire.change(lambda checkout: checkout | {"id": "somebody-elses"})
 

@@ -118,6 +118,21 @@ def test_an_expired_checkout_is_asked_again_a_minute_later(later: Later, payment
     assert fresh(payment).status == "closed"
 
 
+def test_silence_after_expired_was_said_once_is_borne_patiently(later: Later, payment: Payment, wire: Wire) -> None:
+    wire.simulator.delete(payment.checkout_id)
+    jump_to_next_look(later, payment)
+    sweeping.sweep()
+    wire.is_cut = True
+    wire.calls.clear()
+
+    for _sweep in range(120):
+        later(seconds=5)
+        sweeping.sweep()
+
+    assert fresh(payment).expired_since is not None
+    assert 3 <= len(wire.calls) <= 8
+
+
 def test_a_closed_attempt_is_asked_about_after_5_minutes_an_hour_6_hours_and_a_day(
     later: Later, order: Order, payment: Payment, sumup: Simulator
 ) -> None:
