@@ -62,6 +62,10 @@ class EntryAdmin(KeptAdmin):
     readonly_fields = ["uuid", "cancelled_at"]
     ordering = ["starts_at", "pk"]
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """What was sold is held in the pool that was chosen first: another one would know nothing of it."""
+        return [*self.readonly_fields, "pool"] if obj and obj.pool_id else self.readonly_fields
+
     @admin.display(description=_("starts (local)"), ordering="starts_at")
     def starts(self, entry: Entry) -> str:
         return entry.local_start.strftime("%a %d %b %Y %H:%M %Z")

@@ -141,6 +141,16 @@ def give_back(holds: Iterable[int]) -> int:
     return _give_back(Hold.objects.live().filter(pk__in=holds), patient=True)
 
 
+@transaction.atomic
+def give_back_some(hold: Hold, quantity: int) -> None:
+    """Free a part of what a hold takes up. Raises ValueError if it takes up less."""
+    hold = lock([hold.pk])[hold.pk]
+    if quantity > hold.quantity:
+        raise ValueError(f"{quantity} given back, but only {hold.quantity} held")
+    Hold.objects.filter(pk=hold.pk).update(quantity=F("quantity") - quantity)
+    _change_pools(RETURN, {hold.pool_id: quantity})
+
+
 def give_expired_back(most: int = 500) -> int:
     """Free up to `most` cart holds whose time is over; the number of holds given back."""
     return _give_back(Hold.objects.expired().filter(pk__in=Hold.objects.expired().values("pk")[:most]), patient=False)

@@ -31,12 +31,11 @@ def issue(sales: Iterable[Sale]) -> list[Booking]:
 
 
 @transaction.atomic
-def cancel(bookings: Iterable[Booking]) -> int:
-    """Take confirmed places back and free their room; how many there were."""
+def call_off(bookings: Iterable[Booking]) -> list[int]:
+    """Cancel the confirmed ones of these places; the keys of their holds, to be given back in one call with others."""
     confirmed = Booking.objects.filter(
         pk__in=[booking.pk for booking in bookings], status=Booking.Status.CONFIRMED
     ).select_for_update(no_key=True)
     rows = list(confirmed.order_by("pk"))
     Booking.objects.filter(pk__in=[row.pk for row in rows]).update(status=Booking.Status.CANCELLED)
-    capacity.give_back([row.hold_id for row in rows])
-    return len(rows)
+    return [row.hold_id for row in rows]

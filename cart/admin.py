@@ -1,6 +1,9 @@
 """The back office: stalls, products and carts."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from cart.models import Cart, CartItem, Product, Stall
@@ -24,6 +27,10 @@ class ProductAdmin(KeptAdmin):
     list_filter = ["stall", "tax_rate", "archived_at"]
     autocomplete_fields = ["stall", "pool"]
     readonly_fields = ["uuid"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """What was sold is held in the pool that was chosen first: another one would know nothing of it."""
+        return [*self.readonly_fields, "pool"] if obj and obj.pool_id else self.readonly_fields
 
     @admin.display(description=_("left"), empty_value="-")
     def left(self, product: Product) -> int | None:

@@ -50,7 +50,8 @@ class Basket:
     @property
     def holds_until(self) -> datetime | None:
         """When (UTC) the first of its holds ends; None if nothing in it is scarce."""
-        return min((item.hold.until for item in self.items if item.hold and item.hold.until), default=None)
+        live = [item.hold for item in self.items if item.hold and item.hold.quantity]
+        return min((hold.until for hold in live if hold.until), default=None)
 
     @property
     def prices_rose(self) -> bool:
@@ -350,6 +351,7 @@ def _renew_token(cart: Cart, user: User, presented: str) -> str:
 def purge_abandoned(most: int = 200) -> int:
     """Delete up to `most` carts nobody touched for 30 days, but no ordered one, and give back their holds; how many."""
     long_ago = timezone.now() - ABANDONED_AFTER
+    BurntToken.objects.filter(burnt_at__lt=long_ago).delete()
     with transaction.atomic():
         abandoned = (
             Cart.objects.filter(ordered_at=None, created_at__lt=long_ago)

@@ -1,6 +1,7 @@
 """Every address of the shop; the only module that knows every room."""
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import include, path
@@ -17,6 +18,8 @@ api.add_router("/stock", stock_router)
 
 def sign_in_for_admin(request: HttpRequest) -> HttpResponse:
     """Staff sign in where everybody does, so that limits and carts are looked after in one place."""
+    if request.user.is_authenticated and not request.user.is_staff:
+        raise PermissionDenied  # signing in again would lead them back here
     query = request.GET.urlencode()
     return redirect(f"/sign-in/?{query or 'next=/admin/'}")
 

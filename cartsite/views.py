@@ -30,6 +30,11 @@ class SignIn(LoginView):
             return too_many(request)
         return super().post(request, *args, **kwargs)
 
+    def get_redirect_url(self) -> str:  # type: ignore[override] # the stubs are of a later Django
+        """Where to go on: not back here."""
+        url = super().get_redirect_url()
+        return "" if url.partition("?")[0] == self.request.path else url
+
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         response = super().form_valid(form)
         token, user = token_of(self.request), user_of(self.request)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from bookings import capacity
 from bookings import services as bookings
-from bookings.models import Booking
+from bookings.models import Booking, Hold
 from cart import services as carts
 from cart.models import Cart
 from cartsite.celery import soon
@@ -131,8 +131,9 @@ def cancel_confirmed(order: Order, *, by: User, cause: str) -> bool:
         return False
     if not order.move_to(Order.Status.CANCELLED, cause=cause, by=by, come_from=[Order.Status.CONFIRMED]):
         return False
-    bookings.cancel(Booking.objects.filter(order_line__order=order))
-    capacity.give_back(order.lines.filter(hold__isnull=False).values_list("hold_id", flat=True))
+    places = bookings.call_off(Booking.objects.filter(order_line__order=order))
+    goods = order.lines.filter(hold__isnull=False).values_list("hold_id", flat=True)
+    capacity.give_back([*places, *goods])
     if order.total > 0:
         Case.open(
             Case.Kind.OVERPAID,
@@ -171,9 +172,17 @@ def record_fact(line: OrderLine, kind: str, quantity: int, *, by: User | None) -
         )
     LineFact.objects.create(line=line, kind=kind, quantity=quantity, by=by)
     order.record(f"line_{kind}", by=by, line=str(line.uuid), quantity=quantity)
-    if line.hold is not None and kind == LineFact.Kind.COLLECTED:
-        capacity.hand_over(line.hold, quantity)
+    if line.hold is not None and line.kind == OrderLine.Kind.PRODUCT:
+        _settle_goods(line.hold, kind, quantity)
     _complete_if_accounted_for(order)
+
+
+def _settle_goods(hold: Hold, kind: str, quantity: int) -> None:
+    """Collected goods have left; those that nobody will fetch are on the shelf for others again."""
+    if kind == LineFact.Kind.COLLECTED:
+        capacity.hand_over(hold, quantity)
+    else:
+        capacity.give_back_some(hold, quantity)
 
 
 @transaction.atomic

@@ -26,11 +26,11 @@ def set_stock(product: Product, on_hand: int, as_of: int) -> Pool:
 
 
 def _subtracted_and_uncollected(product: Product, as_of: int) -> int:
-    """Units of confirmed orders that the sibling has subtracted, and that still lie with us."""
+    """Units sold that the sibling has subtracted, and that still lie with us (those nobody came for, too)."""
     last_seen = OrderEvent.objects.filter(
         order=OuterRef("order"), pk__lte=as_of, kind__in=[Order.Status.CONFIRMED, Order.Status.CANCELLED]
     ).order_by("-pk")
     sold = OrderLine.objects.annotate(last_seen=Subquery(last_seen.values("kind")[:1])).filter(
-        product=product, order__status=Order.Status.CONFIRMED, last_seen=Order.Status.CONFIRMED
+        product=product, last_seen=Order.Status.CONFIRMED
     )
     return sold.aggregate(sum=Sum("hold__quantity"))["sum"] or 0

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.test import Client
 
-from bookings.models import Pool
+from bookings.models import Entry, Pool
 from cartsite.models import Case, Message, User
 from orders.models import Order
 from payments import settling
@@ -75,6 +75,31 @@ def test_whoever_is_not_staff_sees_nothing(shopper: User) -> None:
     answers = [client.get(path_of(model)) for model in EVERY_MODEL]
 
     assert {answer.status_code for answer in answers} == {302}
+
+
+def test_a_shopper_is_told_that_the_back_office_is_not_for_them(shopper: User) -> None:
+    client = Client()
+    client.force_login(shopper)
+
+    answer = client.get("/admin/", follow=True)
+
+    assert answer.status_code == 403
+
+
+def test_signing_in_does_not_lead_back_to_signing_in(shopper: User) -> None:
+    client = Client()
+    client.force_login(shopper)
+
+    answer = client.get("/sign-in/?next=/sign-in/")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+
+
+def test_the_pool_of_something_on_sale_is_not_exchanged(staff_client: Client, workshop: Entry) -> None:
+    page = staff_client.get(path_of(Entry, f"{workshop.pk}/change/")).content.decode()
+
+    assert 'name="title"' in page
+    assert 'name="pool"' not in page
 
 
 def test_a_new_size_of_a_pool_goes_through_set_capacity(staff_client: Client, order: Order) -> None:

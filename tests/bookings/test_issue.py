@@ -2,8 +2,9 @@
 
 import pytest
 
+from bookings import capacity
 from bookings.models import CODE_ALPHABET, Booking, Entry, Hold
-from bookings.services import Sale, cancel, issue
+from bookings.services import Sale, call_off, issue
 from orders.models import Order, OrderLine
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +41,7 @@ def test_issuing_twice_makes_no_second_bookings(line: OrderLine) -> None:
 def test_a_cancelled_booking_frees_its_place(line: OrderLine, workshop: Entry) -> None:
     first, second = issue([sale(line)])
 
-    assert cancel([first]) == 1
+    assert capacity.give_back(call_off([first])) == 1
 
     workshop.pool.refresh_from_db()
     assert workshop.pool.taken == 1
@@ -50,9 +51,9 @@ def test_a_cancelled_booking_frees_its_place(line: OrderLine, workshop: Entry) -
 
 def test_a_booking_is_cancelled_once(line: OrderLine, workshop: Entry) -> None:
     bookings = issue([sale(line)])
-    cancel(bookings)
+    capacity.give_back(call_off(bookings))
 
-    assert cancel(bookings) == 0
+    assert call_off(bookings) == []
 
     workshop.pool.refresh_from_db()
     assert workshop.pool.taken == 0
@@ -62,7 +63,7 @@ def test_somebody_who_came_is_not_cancelled(line: OrderLine, workshop: Entry) ->
     bookings = issue([sale(line)])
     Booking.objects.update(status=Booking.Status.ATTENDED)
 
-    assert cancel(bookings) == 0
+    assert call_off(bookings) == []
 
     workshop.pool.refresh_from_db()
     assert workshop.pool.taken == 2

@@ -56,6 +56,14 @@ def test_an_order_expires_after_its_deadline_and_not_before(
     assert events_of(order) == ["placed", "closing", "expired"]
 
 
+def test_a_step_that_comes_too_early_ends_nothing(order: Order, sumup: Simulator) -> None:
+    Order.objects.filter(pk=order.pk).update(next_step_at=order.placed_at)
+
+    releasing.sweep()
+
+    assert events_of(order) == ["placed"]
+
+
 def test_an_order_with_an_attempt_expires_when_sumup_has_said_so_twice(
     later: Later, order: Order, sumup: Simulator, workshop: Entry
 ) -> None:

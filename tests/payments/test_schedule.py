@@ -213,6 +213,8 @@ def test_a_knock_during_a_look_is_not_forgotten(later: Later, payment: Payment, 
 def test_a_leased_payment_is_left_alone(later: Later, payment: Payment, sumup: Simulator) -> None:
     later(minutes=1)
     assert schedule.take(payment.pk)
+    later(minutes=1, seconds=59)
+    schedule.look_soon(payment.pk)
 
     sweeping.sweep()
     sweeping.look_now(payment.pk)
