@@ -26,7 +26,7 @@ def set_stock(product: Product, on_hand: int, as_of: int) -> Pool:
 
 
 def _subtracted_and_uncollected(product: Product, as_of: int) -> int:
-    """Units sold that the sibling has subtracted, and that still lie with us (those nobody came for, too)."""
+    """Units sold that the sibling has subtracted, and that still lie with us."""
     last_seen = OrderEvent.objects.filter(
         order=OuterRef("order"), pk__lte=as_of, kind__in=[Order.Status.CONFIRMED, Order.Status.CANCELLED]
     ).order_by("-pk")

@@ -45,6 +45,21 @@ def test_what_was_collected_is_neither_taken_nor_there_any_more(jars: OrderLine,
     assert_pools_balance()
 
 
+@pytest.mark.parametrize("kind", [LineFact.Kind.MISSED, LineFact.Kind.CANCELLED])
+def test_goods_that_nobody_fetches_are_there_for_others_again(jars: OrderLine, staff: User, kind: str) -> None:
+    services.record_fact(jars, kind, 2, by=staff)
+
+    pool = Pool.objects.get(product=jars.product_id)
+    assert (pool.taken, pool.wanted, pool.capacity) == (1, 5, 5)
+    assert_pools_balance()
+
+
+def test_a_place_that_somebody_missed_was_still_theirs(places: OrderLine, staff: User, workshop: Entry) -> None:
+    services.record_fact(places, LineFact.Kind.MISSED, 1, by=staff)
+
+    assert Pool.objects.get(entries=workshop).taken == 2
+
+
 def test_a_fact_is_written_down_with_who_saw_it(sold: Order, jars: OrderLine, staff: User) -> None:
     services.record_fact(jars, LineFact.Kind.COLLECTED, 2, by=staff)
 
