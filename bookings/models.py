@@ -175,7 +175,8 @@ class Entry(models.Model):
         """Whether places are on sale at this moment, if any are free."""
         now = timezone.now()
         opened = self.booking_opens_at is None or self.booking_opens_at <= now
-        return opened and now < self.closes_at and self.cancelled_at is None and self.archived_at is None
+        stands = self.cancelled_at is None and self.archived_at is None and self.calendar.archived_at is None
+        return stands and opened and now < self.closes_at
 
     @property
     def local_start(self) -> datetime:

@@ -121,6 +121,18 @@ def _new_cart(user: User | None) -> tuple[Cart, str | None]:
     return cart, token if made else None
 
 
+def cart_with_token(token: str, user: User | None) -> tuple[Cart, str | None]:
+    """A visitor's new cart under a token that the caller can make again, so that a repeat gets the same cart.
+
+    For a user it is their one cart; a token whose cart is over already gets a fresh one. Call it inside a transaction.
+    """
+    if user is not None:
+        return _new_cart(user)
+    cart, _made = Cart.objects.select_for_update(no_key=True).get_or_create(token_hash=hash_token(token))
+    is_over = cart.ordered_at is not None or cart.merged_into_id is not None
+    return _new_cart(None) if is_over else (cart, token)
+
+
 def _hold_still(user: User) -> None:
     """Nobody else gives this user a cart until the transaction ends. (Orders of theirs do not wait for it: no_key.)"""
     User.objects.select_for_update(no_key=True).get(pk=user.pk)

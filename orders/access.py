@@ -9,7 +9,7 @@ from typing import TypeVar
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
 from django.http import Http404, HttpRequest, HttpResponseBase
-from django.utils.crypto import constant_time_compare
+from django.utils.crypto import constant_time_compare, salted_hmac
 
 from orders.models import Order
 
@@ -49,8 +49,18 @@ def any_fits(secrets: Iterable[str], presented: str) -> bool:
     return bool(fitting)
 
 
-def remember(response: Response, order: Order) -> Response:
-    """Let this browser see this order from now on; the cookie is sent to the order's own addresses only."""
+def returning_token(order: Order) -> str:
+    """The token of the cart that gets an order's lines back: the same each time, so a double click loses nothing."""
+    return salted_hmac("orders.returning_cart", order.key, algorithm="sha256").hexdigest()
+
+
+def remember(request: HttpRequest, response: Response, order: Order) -> Response:
+    """Let this browser see this order from now on; the cookie is sent to the order's own addresses only.
+
+    The order's own user needs none, and once they have signed out nobody else at this browser sees it.
+    """
+    if order.user_id is not None and request.user.pk == order.user_id:
+        return response
     response.set_cookie(
         COOKIE,
         _signer.sign(str(order.uuid)),

@@ -41,6 +41,7 @@ def _send(message: Message) -> None:
         _put_off(message, order, error)
     else:
         message.mark_sent()
+        Case.settle(Case.Kind.MAIL_FAILED, order, _("It was sent after all."))
 
 
 @transaction.atomic

@@ -13,7 +13,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
-from cart.visitors import basket_for, open_cart_for, set_cart_cookie, token_of, user_of
+from cart.models import Cart
+from cart.services import basket_of, cart_with_token
+from cart.visitors import basket_for, find_cart_for, set_cart_cookie, token_of, user_of
 from cartsite import limits
 from cartsite.http import is_htmx, wants_fragment
 from cartsite.paging import page_of
@@ -74,7 +76,7 @@ def _place(request: HttpRequest) -> HttpResponse:
         )
     except CannotPlace as refusal:
         return _review(request, form, refusal.reasons)
-    return access.remember(_go_and_pay(request, order), order)
+    return access.remember(request, _go_and_pay(request, order), order)
 
 
 def _go_and_pay(request: HttpRequest, order: Order) -> HttpResponse:
@@ -105,7 +107,7 @@ def _go_and_pay(request: HttpRequest, order: Order) -> HttpResponse:
 def detail(request: HttpRequest, number: str) -> HttpResponse:
     """The order for whoever may see it; a visit with the secret key goes on to the address without it."""
     if "key" in request.GET:
-        return _take_secret(number, request.GET["key"], "orders:detail", lambda order: [order.key])
+        return _take_secret(request, number, request.GET["key"], "orders:detail", lambda order: [order.key])
     if number != number.upper():  # typed by hand: a browser sends the order's cookie to its real address only
         return redirect("orders:detail", number.upper())
     order = access.find_order(request, number)
@@ -148,7 +150,7 @@ def _context(order: Order) -> dict[str, Any]:
 def back_from_sumup(request: HttpRequest, number: str) -> HttpResponse:
     """ "We are confirming with the bank": asks SumUp itself, polls, and never says failed before it is sure."""
     if "token" in request.GET:
-        return _take_secret(number, request.GET["token"], "orders:return", _way_back_tokens)
+        return _take_secret(request, number, request.GET["token"], "orders:return", _way_back_tokens)
     order = access.find_order(request, number)
     payment = order.payments.order_by("-created_at").first()
     if payment is not None and order.is_awaiting_payment:
@@ -160,12 +162,14 @@ def back_from_sumup(request: HttpRequest, number: str) -> HttpResponse:
     return render(request, template, _context(order))
 
 
-def _take_secret(number: str, presented: str, go_to: str, secrets_of: Callable[[Order], Iterable[str]]) -> HttpResponse:
+def _take_secret(
+    request: HttpRequest, number: str, presented: str, go_to: str, secrets_of: Callable[[Order], Iterable[str]]
+) -> HttpResponse:
     """Let whoever has a secret of the order see it from now on, at an address without the secret; else 404."""
     order = access.find_by_number(number)
     if order is None or not access.any_fits(secrets_of(order), presented):
         raise Http404
-    return access.remember(redirect(go_to, order.number), order)
+    return access.remember(request, redirect(go_to, order.number), order)
 
 
 def _way_back_tokens(order: Order) -> Iterable[str]:
@@ -184,13 +188,28 @@ def change_basket(request: HttpRequest, number: str) -> HttpResponse:
     order = access.find_order(request, number)
     try:
         with transaction.atomic():
-            cart, token = open_cart_for(request)
+            cart, token = _cart_for_lines_of(request, order)
             releasing.begin(order, to=Order.Status.CANCELLED, by=Order.Closer.SHOPPER, user=user_of(request), cart=cart)
     except releasing.CannotRelease:
-        messages.warning(request, _("This order cannot be changed any more."))
-        return redirect(order)
+        return _answer_repeat(request, order)
     done = releasing.step(order)
     return set_cart_cookie(redirect("cart:detail") if done else redirect(order), token)
+
+
+def _cart_for_lines_of(request: HttpRequest, order: Order) -> tuple[Cart, str | None]:
+    """Where an order's lines go back to: the visitor's cart, or a new one that a second click finds again."""
+    if cart := find_cart_for(request):
+        return cart, None
+    return cart_with_token(access.returning_token(order), user_of(request))
+
+
+def _answer_repeat(request: HttpRequest, order: Order) -> HttpResponse:
+    """The order is over. If its lines are in a cart whose token never reached the visitor, they get that now."""
+    token = access.returning_token(order)
+    if order.status == Order.Status.CANCELLED and basket_of(token, None).items:
+        return set_cart_cookie(redirect("cart:detail"), token)
+    messages.warning(request, _("This order cannot be changed any more."))
+    return redirect(order)
 
 
 @require_POST

@@ -231,3 +231,38 @@ def test_keeping_what_is_confirmed_changes_nothing(order: Order) -> None:
     client.post(f"{order.get_absolute_url()}keep/")
 
     assert all_rows() == before
+
+
+def test_a_double_click_whose_first_answer_is_lost_loses_no_basket(
+    order: Order, honey: Product, workshop: Entry
+) -> None:
+    first, second = holder_of(order), holder_of(order)
+    change(first, order)
+
+    response = change(second, order)
+
+    assert response["Location"] == "/cart/"
+    assert quantities(second) == {honey: 1, workshop: 2}
+    assert Pool.objects.get().taken == 2
+
+
+def test_a_double_click_while_the_payment_page_closes_leads_to_one_cart(payment: Payment) -> None:
+    first, second = holder_of(payment.order), holder_of(payment.order)
+    change(first, payment.order)
+
+    change(second, payment.order)
+
+    assert first.cookies["cart"].value == second.cookies["cart"].value
+
+
+def test_a_signed_in_shoppers_order_is_not_left_behind_in_the_browser(
+    place_order: PlaceOrder, shopper: User, honey: Product
+) -> None:
+    client = Client()
+    client.force_login(shopper)
+    order = place_order((honey, 1), user=shopper)
+    assert client.get(order.secret_link, follow=True).status_code == 200
+
+    client.logout()
+
+    assert client.get(order.get_absolute_url()).status_code == 404
