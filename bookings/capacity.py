@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Greatest, Least
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from bookings.models import Hold, HoldQuerySet, Pool
 from cartsite.models import Case
@@ -217,10 +218,11 @@ def set_capacity(pool: Pool, wanted: int | None) -> None:
     Pool.objects.filter(pk=pool.pk).update(wanted=wanted, capacity=capacity)
     pool.refresh_from_db()
     if wanted is None or pool.taken <= wanted:
-        Case.settle(Case.Kind.OVERSOLD, pool, "There is room enough again.")
+        Case.settle(Case.Kind.OVERSOLD, pool, _("There is room enough again."))
     else:
         Case.open(
             Case.Kind.OVERSOLD,
             pool,
-            f"{pool.name}: {pool.taken} are taken or promised, but there are only {wanted}.",
+            _("%(name)s: %(taken)d are taken or promised, but there are only %(wanted)d.")
+            % {"name": pool.name, "taken": pool.taken, "wanted": wanted},
         )

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from cart.models import Cart
 from cartsite.models import Case, User
@@ -133,7 +134,7 @@ def _delete(checkout: Checkout) -> None:
 def complain_about_silence(payment: Payment) -> None:
     heard = payment.answered_at or payment.created_at
     if timezone.now() - heard > settling.SILENCE:
-        settling.open_stuck(payment, "SumUp has given no answer about this attempt for an hour.")
+        settling.open_stuck(payment, _("SumUp has given no answer about this attempt for an hour."))
 
 
 @transaction.atomic
