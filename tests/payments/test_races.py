@@ -24,7 +24,7 @@ from tests.payments.records import Later, events_of, fresh, make_due, open_cases
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("books_balance")]
 
-several_times = pytest.mark.parametrize("turn", range(4))
+several_times = pytest.mark.parametrize("turn", range(3))
 PlaceOrder = Callable[..., Order]
 
 
