@@ -15,6 +15,15 @@ from django.utils.translation import gettext_lazy as _
 from bookings.models import Entry, Hold, Pool
 
 
+class StallManager(models.Manager["Stall"]):
+    def house(self) -> "Stall":
+        """The co-operative's own stall; made if the shop has none yet."""
+        stall, _is_new = self.get_or_create(
+            is_house=True, defaults={"name": "Rose Ash (house)", "slug": "rose-ash-house"}
+        )
+        return stall
+
+
 class Stall(models.Model):
     """A member seller. The one house stall is the co-operative's own: it gets delivery fees and overpayments."""
 
@@ -24,6 +33,8 @@ class Stall(models.Model):
     description = models.TextField(blank=True)
     is_house = models.BooleanField(_("house stall"), default=False)
     archived_at = models.DateTimeField(null=True, blank=True)
+
+    objects = StallManager()
 
     class Meta:
         ordering = ["name"]

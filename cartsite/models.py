@@ -1,7 +1,7 @@
 """People, mail that is owed to them, and cases a person must look at."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Protocol, Self
 
@@ -233,9 +233,23 @@ class Case(models.Model):
         open_ones = cls.objects.unresolved().filter(kind=kind).about(subject)
         open_ones.update(status=cls.Status.RESOLVED, resolved_at=timezone.now(), note=note)
 
-    def resolve(self, *, by: User, note: str) -> bool:
-        """A person has dealt with it and says how; False if it was resolved already."""
+    def resolve(self, *, by: User | None, note: str) -> bool:
+        """It is dealt with, and the note says how; False if it was resolved already.
+
+        `by` is nobody where the shopper decided, or a rule that was promised to them.
+        """
         unresolved = Case.objects.unresolved().filter(pk=self.pk)
         return bool(
             unresolved.update(status=self.Status.RESOLVED, resolved_at=timezone.now(), resolved_by=by, note=note)
         )
+
+    def snooze(self, until: datetime, *, note: str) -> bool:
+        """Put it out of sight until a moment (UTC); False if it was resolved already."""
+        unresolved = Case.objects.unresolved().filter(pk=self.pk)
+        return bool(unresolved.update(status=self.Status.SNOOZED, snoozed_until=until, note=note))
+
+    @classmethod
+    def wake_up(cls) -> int:
+        """Bring the snoozed cases whose time has come back into sight; how many."""
+        over = cls.objects.filter(status=cls.Status.SNOOZED, snoozed_until__lte=timezone.now())
+        return over.update(status=cls.Status.OPEN)

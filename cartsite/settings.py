@@ -318,6 +318,7 @@ check(
     CELERY_BROKER_URL.partition(":")[0] in TRANSPORT_ALIASES,
     "must begin with redis://, amqp:// or another transport that Celery has",
 )
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {}
 if CELERY_BROKER_URL.startswith("filesystem:"):
     _queue = LOCAL_DIR / "broker"
     for _folder in ("queue", "control"):
@@ -326,6 +327,15 @@ if CELERY_BROKER_URL.startswith("filesystem:"):
         "data_folder_in": str(_queue / "queue"),
         "data_folder_out": str(_queue / "queue"),
         "control_folder": str(_queue / "control"),
+    }
+elif CELERY_BROKER_URL.startswith("redis"):
+    # To ask for work to be done soon is a hint (see cartsite.celery.soon): with Redis out of reach one quick try is
+    # enough, for a shopper waits. Workers and beat come back to it on terms of their own.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0,
+        "socket_connect_timeout": 2,
     }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
@@ -342,6 +352,11 @@ def _every(seconds: int, task: str) -> dict[str, Any]:
 
 CELERY_BEAT_SCHEDULE = {
     "look at payments that are due": _every(5, "payments.tasks.sweep_payments"),
+    "send refunds and look for them": _every(5, "payments.tasks.sweep_refunds"),
+    "read on in SumUp's history": _every(5 * 60, "payments.tasks.read_history"),
+    "send late money back in time": _every(10 * 60, "payments.tasks.decide_late_payments"),
+    "close the days that are over": _every(15 * 60, "payments.tasks.close_days"),
+    "wake the cases that slept": _every(5 * 60, "cartsite.tasks.wake_cases"),
     "finish and begin releases": _every(10, "payments.tasks.sweep_releases"),
     "send the mail that is owed": _every(15, "orders.tasks.send_owed_mail"),
     "give expired holds back": _every(30, "bookings.tasks.give_expired_back"),

@@ -140,6 +140,11 @@ class Order(models.Model):
         return self.status == self.Status.AWAITING_PAYMENT
 
     @property
+    def is_sold(self) -> bool:
+        """Whether it stands as bought: confirmed, or everything of it accounted for."""
+        return self.status in (self.Status.CONFIRMED, self.Status.COMPLETED)
+
+    @property
     def is_closing(self) -> bool:
         """Whether the order is being let go, and no new attempt to pay may start."""
         return self.closing_since is not None

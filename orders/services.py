@@ -30,9 +30,9 @@ def owe_mail(order: Order, kind: str, occurrence: str = "") -> None:
 
 
 @transaction.atomic
-def confirm(order: Order, *, cause: str) -> bool:
+def confirm(order: Order, *, cause: str, by: User | None = None) -> bool:
     """The money is ours: make good on what was bought. Only the call that moves the order does anything."""
-    if not order.move_to(Order.Status.CONFIRMED, cause=cause):
+    if not order.move_to(Order.Status.CONFIRMED, cause=cause, by=by):
         return False
     _make_good(order)
     return True
@@ -122,7 +122,7 @@ def _put_back(cart: Cart, lines: list[OrderLine]) -> None:
 
 @transaction.atomic
 def cancel_confirmed(order: Order, *, by: User, cause: str) -> bool:
-    """Staff call a confirmed order off: its places and stock are freed. Money goes back by a refund, not by this.
+    """A confirmed order is called off: its places and stock are freed. Money goes back by a refund, not by this.
 
     False once anything of it was collected or attended.
     """
@@ -134,13 +134,6 @@ def cancel_confirmed(order: Order, *, by: User, cause: str) -> bool:
     places = bookings.call_off(Booking.objects.filter(order_line__order=order))
     goods = order.lines.filter(hold__isnull=False).values_list("hold_id", flat=True)
     capacity.give_back([*places, *goods])
-    if order.total > 0:
-        Case.open(
-            Case.Kind.OVERPAID,
-            order,
-            _("Order %(number)s was cancelled after it was paid: the money must go back.") % {"number": order.number},
-            at_stake=order.total,
-        )
     return True
 
 
@@ -164,11 +157,11 @@ def record_fact(line: OrderLine, kind: str, quantity: int, *, by: User | None) -
     order = lock(line.order_id)
     if kind not in FATES.get(OrderLine.Kind(line.kind), ()):
         raise CannotRecord(_("%(title)s cannot be recorded that way.") % {"title": line.title})
-    done = line.facts.aggregate(sum=Sum("quantity"))["sum"] or 0
-    if order.status != Order.Status.CONFIRMED or not 0 < quantity <= line.quantity - done:
+    left = count_open(line)
+    if order.status != Order.Status.CONFIRMED or not 0 < quantity <= left:
         raise CannotRecord(
             _("%(title)s: %(open)d of %(all)d are still to be accounted for.")
-            % {"title": line.title, "open": line.quantity - done, "all": line.quantity}
+            % {"title": line.title, "open": left, "all": line.quantity}
         )
     LineFact.objects.create(line=line, kind=kind, quantity=quantity, by=by)
     order.record(f"line_{kind}", by=by, line=str(line.uuid), quantity=quantity)
@@ -189,11 +182,28 @@ def _settle_goods(hold: Hold, kind: str, quantity: int) -> None:
 def collect_rest(line: OrderLine, *, by: User) -> bool:
     """What is still to be collected of a line was; False if nothing was, or its order is not confirmed."""
     order = lock(line.order_id)
-    left = line.quantity - (line.facts.aggregate(sum=Sum("quantity"))["sum"] or 0)
+    left = count_open(line)
     if left == 0 or order.status != Order.Status.CONFIRMED:
         return False
     record_fact(line, LineFact.Kind.COLLECTED, left, by=by)
     return True
+
+
+@transaction.atomic
+def cancel_some(line: OrderLine, quantity: int, *, by: User | None) -> None:
+    """Call off so many of a confirmed order's line: goods go back on sale, places (the last ones issued) too.
+
+    Money goes back by a refund, not by this. Raises CannotRecord.
+    """
+    record_fact(line, LineFact.Kind.CANCELLED, quantity, by=by)
+    if line.kind == OrderLine.Kind.ENTRY:
+        places = line.bookings.filter(status=Booking.Status.CONFIRMED).order_by("-pk")[:quantity]
+        capacity.give_back(bookings.call_off(places))
+
+
+def count_open(line: OrderLine) -> int:
+    """How many of a line are still to be collected, attended, missed or cancelled."""
+    return line.quantity - (line.facts.aggregate(sum=Sum("quantity"))["sum"] or 0)
 
 
 def _complete_if_accounted_for(order: Order) -> None:

@@ -4,6 +4,7 @@ Setting `closing_*` commits the wish; every step after it may be done by any pro
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -15,7 +16,7 @@ from cart.models import Cart
 from cartsite.models import Case, User
 from orders import services as orders
 from orders.models import Order, OrderQuerySet
-from payments import schedule, sending, settling, sumup
+from payments import ledger, refunds, schedule, sending, settling, sumup
 from payments.models import Payment
 from payments.sumup import Checkout
 
@@ -48,7 +49,7 @@ def begin(order: Order, *, to: str, by: str, user: User | None = None, cart: Car
     Raises CannotRelease.
     """
     order = orders.lock(order.pk)
-    if not order.is_awaiting_payment or not guard_holds(order):
+    if not order.is_awaiting_payment or not _may_go(order, to=to, by=by):
         raise CannotRelease(order.number)
     if order.is_closing:
         return
@@ -83,9 +84,35 @@ def _stop_closing(order: Order) -> None:
 
 
 def guard_holds(order: Order) -> bool:
-    """Whether no money of the order is here, and none of it is in doubt."""
-    blocking = Case.objects.unresolved().filter(kind__in=BLOCKING).about(order, *order.payments.all())
-    return order.movements.all().net() == 0 and not blocking.exists()
+    """Whether no money of the order is here or on its way back, and none of it is in doubt."""
+    settled = order.movements.all().net() == 0 and not order.refunds.alive().exists()
+    return settled and not _has_case(order, BLOCKING)
+
+
+def _has_case(order: Order, kinds: Sequence[str]) -> bool:
+    return Case.objects.unresolved().filter(kind__in=kinds).about(order, *order.payments.all()).exists()
+
+
+def _may_go(order: Order, *, to: str, by: str) -> bool:
+    """The guard; but staff may also cancel a part-paid order, since with that all its money is sent back."""
+    if to == Order.Status.CANCELLED and by == Order.Closer.STAFF:
+        return not _has_case(order, [Case.Kind.MISSING_AT_SUMUP])
+    return guard_holds(order)
+
+
+def _send_money_back(order: Order) -> bool:
+    """Ask for all that a part-paid order still has to go back; False where that is for people to do by hand."""
+    money = ledger.money_of(order)
+    if money.net <= 0:
+        return True
+    wish = refunds.Wish(money.net, _("The order was cancelled before all of it was paid."), order.closing_user)
+    try:
+        asked = refunds.request_from_order(order, wish)
+    except refunds.CannotRefund:
+        return False
+    for refund in asked:
+        refunds.approve(refund, by=order.closing_user)
+    return True
 
 
 def step(order: Order) -> bool:
@@ -97,11 +124,14 @@ def step(order: Order) -> bool:
     return _finish(order)
 
 
-def close_attempt(payment: Payment) -> None:
-    """Bring a live attempt as near to its end as SumUp allows now: settled if paid, deleted if not, else waited for."""
+def close_attempt(payment: Payment) -> bool:
+    """Bring a live attempt as near to its end as SumUp allows now: settled if paid, deleted if not, else waited for.
+
+    False if SumUp gave no answer.
+    """
     if payment.status in Payment.UNSENT:
         _close_unsent(payment)
-        return
+        return True
     try:
         checkout = settling.settle(payment)
         if checkout is not None and _may_be_deleted(checkout):
@@ -109,6 +139,8 @@ def close_attempt(payment: Payment) -> None:
             settling.settle(payment)  # it may have been paid at the last moment
     except sumup.SumUpError:
         complain_about_silence(payment)
+        return False
+    return True
 
 
 def _close_unsent(payment: Payment) -> None:
@@ -149,7 +181,7 @@ def _finish(order: Order) -> bool:
     if live is not None:
         _come_back(order, live)
         return False
-    if not guard_holds(order):
+    if not _may_go(order, to=order.closing_to, by=order.closing_by) or not _send_money_back(order):
         _stop_closing(order)
         return False
     return orders.let_go(order, cart)

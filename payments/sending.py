@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from cartsite.models import Case
-from payments import schedule, settling, sumup
+from payments import ledger, schedule, settling, sumup
 from payments.models import Payment
 from payments.sumup import Checkout
 
@@ -47,9 +47,14 @@ def resolve(payment: Payment) -> bool:
         return False
     if len(hits) > 1:
         _report_several(payment)
-    for checkout in hits:
+    for checkout in sorted(hits, key=_usefulness, reverse=True):
         store(payment, checkout)
     return True
+
+
+def _usefulness(checkout: Checkout) -> tuple[bool, bool]:
+    """Of several checkouts the one that was paid comes first, then one that still can be."""
+    return checkout.status == "PAID", checkout.status in ("PENDING", "FAILED") and bool(checkout.url)
 
 
 def _report_several(payment: Payment) -> None:
@@ -58,22 +63,26 @@ def _report_several(payment: Payment) -> None:
     Case.open(Case.Kind.ATTEMPT_STUCK, payment.order, what_happened, at_stake=payment.amount)
 
 
+@transaction.atomic
 def mark_unknown(payment: Payment) -> None:
-    """We cannot tell whether SumUp has it."""
+    """We cannot tell whether SumUp has it. The case resolves itself as soon as we can."""
     now = timezone.now()
-    Payment.objects.filter(pk=payment.pk, status=Payment.Status.CREATED).update(
+    in_doubt = Payment.objects.filter(pk=payment.pk, status=Payment.Status.CREATED).update(
         status=Payment.Status.UNKNOWN, changed_at=now, looks=0, next_look_at=now + schedule.WAITS[0]
     )
+    if in_doubt:
+        settling.open_stuck(payment, _("SumUp gave no answer when asked for a payment page: it is being looked up."))
 
 
 @transaction.atomic
 def give_up(payment: Payment, cause: str, checkout_id: str | None = None) -> None:
     """Close an attempt whose page was never shown to anybody, keeping its checkout's id if it has one."""
-    order, payment = settling.lock(payment)
+    order, payment = ledger.lock(payment)
     if payment.status in Payment.UNSENT:
         payment.checkout_id = payment.checkout_id or checkout_id
         settling.close(order, payment, cause)
         payment.save()
+        Case.settle(Case.Kind.ATTEMPT_STUCK, payment, _("Its page was never shown, so nobody can have paid there."))
 
 
 def _post(payment: Payment) -> Checkout:
@@ -103,7 +112,7 @@ def _post_again(payment: Payment) -> bool:
 
 @transaction.atomic
 def _record_refusal(payment: Payment, refusal: sumup.SumUpRefused) -> None:
-    order, payment = settling.lock(payment)
+    order, payment = ledger.lock(payment)
     if payment.status == Payment.Status.CREATED:
         settling.close(order, payment, "refused by SumUp")
         payment.save()
@@ -126,7 +135,7 @@ def store(payment: Payment, checkout: Checkout) -> None:
 @transaction.atomic
 def _keep(payment: Payment, checkout: Checkout) -> bool:
     """Compare-and-set: an attempt not yet sent, of an order that still waits, gets this checkout; whether it has it."""
-    order, payment = settling.lock(payment)
+    order, payment = ledger.lock(payment)
     if payment.checkout_id == checkout.id and payment.status != Payment.Status.CLOSED:
         return True
     may_have = payment.status in Payment.UNSENT and order.is_awaiting_payment and not order.is_closing

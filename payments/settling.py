@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 from cartsite.models import Case
 from orders import services as orders
 from orders.models import Order
-from payments import schedule, sumup
-from payments.models import Movement, Payment
+from payments import ledger, refunds, schedule, sumup
+from payments.models import Payment, Stray
 from payments.sumup import Checkout, Transaction
 
 # How long after its end an attempt may still turn out to have been paid (payments under way are waited for).
@@ -29,7 +29,7 @@ def settle(payment: Payment) -> Checkout | None:
     """
     checkout = read(payment)  # no transaction is open meanwhile
     with transaction.atomic():
-        order, payment = lock(payment)
+        order, payment = ledger.lock(payment)
         if checkout is None:
             _record_missing(payment)
         elif not _is_ours(payment, checkout):
@@ -47,12 +47,6 @@ def read(payment: Payment) -> Checkout | None:
         return sumup.get_checkout(payment.checkout_id)
     except sumup.SumUpNotFound:
         return None
-
-
-def lock(payment: Payment) -> tuple[Order, Payment]:
-    """The payment's order and the payment, held still, in this order, until the transaction ends."""
-    order = orders.lock(payment.order_id)
-    return order, Payment.objects.select_for_update(no_key=True).get(pk=payment.pk)
 
 
 # --- What SumUp may say -----------------------------------------------------------------------------------------------
@@ -84,6 +78,8 @@ def _record_unknown_money(payment: Payment, checkout: Checkout) -> None:
     """Money under another reference, merchant or currency is not this order's: a person must find out whose it is."""
     if not checkout.successful and checkout.status != "PAID":
         raise sumup.SumUpInDoubt("SumUp answered about another checkout than ours")
+    if payment.status == Payment.Status.CLOSED and Case.objects.filter(kind=Case.Kind.UNKNOWN_MONEY).about(payment):
+        return  # a person has seen it and said what it is
     Case.open(
         Case.Kind.UNKNOWN_MONEY,
         payment,
@@ -105,44 +101,51 @@ def _record(order: Order, payment: Payment, checkout: Checkout) -> None:
 def _record_captures(order: Order, payment: Payment, successful: list[Transaction]) -> None:
     """Write down each successful transaction once, at its actual amount, and let the first telling decide."""
     for tried in successful:
-        _movement, is_new = Movement.objects.get_or_create(
-            merchant_code=payment.merchant_code,
-            kind=Movement.Kind.CAPTURE,
-            sumup_id=tried.id,
-            defaults={
-                "order": order,
-                "payment": payment,
-                "amount": tried.amount,
-                "currency": tried.currency,
-                "happened_at": tried.at,
-            },
-        )
-        if is_new:
+        if ledger.record_capture(payment, tried):
             payment.transaction_code = tried.code
             schedule.changed(payment, Payment.Status.CAPTURED)
             order.record("captured", cause="SumUp", payment=str(payment.uuid), amount=str(tried.amount))
-            _decide(order, payment, tried.amount)
+            decide(order, payment, tried.amount)
 
 
-def _decide(order: Order, payment: Payment, amount: Decimal) -> None:
-    """What this much fresh money means for its order: confirm it, revive it, or ask a person."""
+def decide(order: Order, payment: Payment, amount: Decimal) -> None:
+    """What this much fresh money of a locked order means: confirm it, revive it, or ask a person."""
     Case.settle(Case.Kind.ATTEMPT_STUCK, payment, _("It was paid."))
-    net = order.movements.all().net()
+    for stray in Stray.objects.filter(transaction_id__in=payment.movements.values("transaction_id")):
+        Case.settle(Case.Kind.UNKNOWN_MONEY, stray, _("It belongs to an order."))
+    net = ledger.money_of(order).net
     if amount != payment.amount:
         _open(Case.Kind.AMOUNT_MISMATCH, order, payment, amount)
-    if order.status == Order.Status.AWAITING_PAYMENT:
+    if order.refunds.exists() and not order.is_sold:
+        _open(Case.Kind.LATE_PAYMENT, order, payment, amount)  # once a refund exists, no machine confirms
+    elif order.is_awaiting_payment:
         if net >= order.total:
-            orders.confirm(order, cause="paid")
+            _confirm(order, payment)
             if net > order.total and amount == payment.amount:
                 _open(Case.Kind.OVERPAID, order, payment, net - order.total)
-    elif order.status in Order.REVIVES_FROM:
-        if net < order.total or not orders.revive(order, cause="late payment"):
-            _open(Case.Kind.LATE_PAYMENT, order, payment, amount)
-    else:
+    elif order.is_sold:
         _open(Case.Kind.DUPLICATE_CAPTURE, order, payment, amount)
+    elif net < order.total or not orders.revive(order, cause="late payment"):
+        _open(Case.Kind.LATE_PAYMENT, order, payment, amount)
+    else:
+        _after_confirming(order, payment)
+
+
+def _confirm(order: Order, payment: Payment) -> None:
+    if orders.confirm(order, cause="paid"):
+        _after_confirming(order, payment)
+
+
+def _after_confirming(order: Order, payment: Payment) -> None:
+    """What else is open for this order must not be paid as well; what was called off must be paid back."""
+    for other in order.payments.live().exclude(pk=payment.pk):
+        schedule.look_soon(other.pk)
+    refunds.prepare_for_called_off(order, payment)
 
 
 def _open(kind: Case.Kind, order: Order, payment: Payment, amount: Decimal) -> None:
+    if kind == Case.Kind.LATE_PAYMENT:
+        orders.owe_mail(order, "late_payment", occurrence=str(payment.uuid))
     said = {
         Case.Kind.AMOUNT_MISMATCH: _("Order %(number)s: SumUp took another amount than we asked for."),
         Case.Kind.OVERPAID: _("Order %(number)s: more was paid than it costs."),

@@ -7,19 +7,29 @@ Source: SumUp's API reference, https://developer.sumup.com/api, and the project'
 import json
 import logging
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import urlencode
 
 import requests
 from django.conf import settings
 from django.utils.dateparse import parse_datetime
 
+from orders.money import PENNY
+
 logger = logging.getLogger(__name__)
 
 # Strict, since browsers and parsers disagree on odd addresses: no user, no port, no backslash.
 SUMUPS_OWN = re.compile(r"https://([a-z0-9-]+\.)*sumup\.com/[^\s\\]*", re.ASCII)
+
+# What SumUp calls a transaction that moved money; refunded, some say SUCCESSFUL still (contract, section 5).
+MOVED_MONEY = ("SUCCESSFUL", "REFUNDED", "CHARGE_BACK")
+
+# SumUp writes amounts as floats: 0.30000000000000004 is 30 pence, but 0.305 is no amount.
+FLOAT_NOISE = Decimal("0.000001")
 
 _session = requests.Session()
 _session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=32))
@@ -32,6 +42,10 @@ class SumUpError(Exception):
 
 class SumUpInDoubt(SumUpError):
     """Nobody knows whether it happened: no answer, an unreadable one, 409, 429 or 5xx. Look again later."""
+
+
+class SumUpConflict(SumUpInDoubt):
+    """HTTP 409: the thing is in another state than we thought. Look again."""
 
 
 class SumUpRefused(SumUpError):
@@ -72,13 +86,93 @@ class Checkout:
 
     @property
     def successful(self) -> list[Transaction]:
-        """The transactions that moved money. (Never the first of the list: declined tries stay in it.)"""
-        return [tried for tried in self.transactions if tried.status == "SUCCESSFUL" and tried.amount > 0]
+        """The transactions that moved money, even back again. (Never the first of the list: declined tries stay.)"""
+        return [tried for tried in self.transactions if tried.status in MOVED_MONEY and tried.amount > 0]
 
     @property
     def is_being_paid(self) -> bool:
         """Whether a payment is under way, such as a 3-D Secure challenge."""
         return any(tried.status == "PENDING" for tried in self.transactions)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a transaction after it was paid: a refund, a chargeback, a payout."""
+
+    id: str
+    transaction_id: str
+    kind: str  # REFUND, CHARGE_BACK, PAYOUT, PAYOUT_DEDUCTION
+    status: str
+    amount: Decimal
+    at: datetime
+
+    @property
+    def has_happened(self) -> bool:
+        """Whether it is more than a plan or a try that failed."""
+        return self.status not in ("PENDING", "SCHEDULED", "FAILED")
+
+
+@dataclass(frozen=True)
+class FullTransaction:
+    """A transaction with everything that happened to it since."""
+
+    transaction: Transaction
+    events: tuple[Event, ...]
+
+    def of_kind(self, kind: str) -> list[Event]:
+        """Its events of one kind that did happen, oldest first."""
+        happened = [event for event in self.events if event.kind == kind and event.has_happened and event.amount > 0]
+        return sorted(happened, key=lambda event: (event.at, event.id))
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """One row of SumUp's history: a payment, a refund or a chargeback."""
+
+    id: str
+    kind: str  # PAYMENT, REFUND, CHARGE_BACK
+    transaction_id: str
+    transaction_code: str
+    status: str
+    amount: Decimal
+    refunded: Decimal  # of a payment, so far
+    currency: str
+    at: datetime
+    summary: str  # what we wrote as the checkout's description, or what a reader's till did
+
+    @property
+    def moved_money(self) -> bool:
+        """Whether money came or went: not so for tries that failed or were cancelled."""
+        return self.status not in ("FAILED", "CANCELLED", "PENDING") and self.amount > 0
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    rows: tuple[HistoryRow, ...]
+    next: str  # the query string of the next page; empty on the last
+
+
+@dataclass(frozen=True)
+class PayoutRecord:
+    """One payment's part of a payout, or a deduction from one (then the amount is negative)."""
+
+    id: str
+    kind: str  # PAYOUT, REFUND_DEDUCTION, CHARGE_BACK_DEDUCTION, ...
+    amount: Decimal
+    fee: Decimal
+    currency: str
+    status: str
+    transaction_code: str
+    at: datetime  # noon UTC of the payout's date
+
+
+@dataclass(frozen=True)
+class Merchant:
+    """Whose money it is."""
+
+    code: str
+    currency: str
+    is_sandbox: bool
 
 
 def create_checkout(
@@ -120,6 +214,80 @@ def delete_checkout(checkout_id: str) -> None:
     _call("DELETE", f"/v0.1/checkouts/{checkout_id}")
 
 
+def get_transaction(transaction_id: str) -> FullTransaction:
+    """A transaction with its refunds and chargebacks. SumUpNotFound just after the payment is normal: ask again."""
+    path = f"/v2.1/merchants/{settings.SUMUP_MERCHANT_CODE}/transactions"
+    answer = _call("GET", path, params={"id": transaction_id})
+    if not isinstance(answer, dict) or "amount" not in answer:
+        raise SumUpInDoubt("A transaction without an amount")
+    if str(answer.get("id")) != transaction_id:
+        raise SumUpInDoubt("SumUp answered about another transaction than ours")
+    return FullTransaction(_read_transaction(answer), tuple(_read_events(answer, transaction_id)))
+
+
+def refund(transaction_id: str, amount: Decimal) -> str:
+    """Ask for a part of a transaction (in the shop's currency) to go back to the card; what SumUp answered, in short.
+
+    Send it once: repeating it refunds twice. No answer proves anything, not even a good one: read the transaction's
+    events afterwards (contract, section 7.1). Raises SumUpRefused on a definite no, 409 included, for we never send
+    one twice; SumUpInDoubt where it may have happened.
+    """
+    path = f"/v1.0/merchants/{settings.SUMUP_MERCHANT_CODE}/payments/{transaction_id}/refunds"
+    try:
+        answer = _call("POST", path, json={"amount": float(amount)})
+    except SumUpConflict as conflict:
+        raise SumUpRefused(str(conflict), 409) from conflict
+    status = str(answer.get("status", "")) if isinstance(answer, dict) else ""
+    if status.lower() == "failed":
+        raise SumUpRefused(f"The refund failed: response code {answer.get('response_code', '')}"[:200], 200)
+    return status or "accepted"
+
+
+def get_history(query: str) -> HistoryPage:
+    """One page of the merchant's history; `query` as made by `history_since` or given as a page's `next`."""
+    path = f"/v2.1/merchants/{settings.SUMUP_MERCHANT_CODE}/transactions/history"
+    answer = _call("GET", f"{path}?{query}")
+    if not isinstance(answer, dict) or not isinstance(answer.get("items"), list):
+        raise SumUpInDoubt("A page of history without items")
+    rows = tuple(_read_history_row(row) for row in answer["items"] if isinstance(row, dict))
+    links = [link for link in answer.get("links") or [] if isinstance(link, dict) and link.get("rel") == "next"]
+    return HistoryPage(rows, str(links[0].get("href") or "").lstrip("?") if links else "")
+
+
+def history_since(moment: datetime, limit: int = 100) -> str:
+    """The query string of the first page of all that changed at or after a moment, oldest first."""
+    since = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return urlencode({"limit": limit, "order": "ascending", "changes_since": since})
+
+
+MOST_PAYOUTS = 9999  # in one answer, which has no second page
+
+
+def get_payouts(first: date, last: date) -> list[PayoutRecord]:
+    """What was paid out from one day to another, both included (SumUp's dates). Raises SumUpInDoubt on an answer that
+    may have been cut off."""
+    path = f"/v1.0/merchants/{settings.SUMUP_MERCHANT_CODE}/payouts"
+    span = {"start_date": first.isoformat(), "end_date": last.isoformat(), "limit": str(MOST_PAYOUTS)}
+    answer = _call("GET", path, params=span)
+    if not isinstance(answer, list):
+        raise SumUpInDoubt("The payouts are not a list")
+    if len(answer) >= MOST_PAYOUTS:
+        raise SumUpInDoubt("More payouts in one day than SumUp tells in one answer")
+    return [_read_payout(row) for row in answer if isinstance(row, dict)]
+
+
+def get_merchant(code: str) -> Merchant:
+    """The merchant account that the key is for; SumUpNotFound if it is not for that one."""
+    answer = _call("GET", f"/v1/merchants/{code}")
+    if not isinstance(answer, dict):
+        raise SumUpInDoubt("A merchant that is not an object")
+    return Merchant(
+        code=str(answer.get("merchant_code", "")),
+        currency=str(answer.get("default_currency", "")),
+        is_sandbox=answer.get("sandbox") is True,
+    )
+
+
 def _call(method: str, path: str, **kwargs: Any) -> Any:
     """One call: the parsed JSON of a 2xx answer, with Decimal numbers."""
     headers = {
@@ -137,7 +305,9 @@ def _call(method: str, path: str, **kwargs: Any) -> Any:
         return _parse(method, path, response)
     text = f"{method} {path}: HTTP {response.status_code} {_reason(response)}"
     logger.warning("SumUp: %s", text)
-    if not 400 <= response.status_code < 500 or response.status_code in (409, 429):
+    if response.status_code == 409:
+        raise SumUpConflict(text)
+    if not 400 <= response.status_code < 500 or response.status_code == 429:
         raise SumUpInDoubt(text)
     if response.status_code == 404:
         raise SumUpNotFound(text, 404)
@@ -202,12 +372,71 @@ def _read_transaction(row: dict[str, Any]) -> Transaction:
     )
 
 
-def _read_amount(said: Any) -> Decimal:
+def _read_events(answer: dict[str, Any], transaction_id: str) -> Iterable[Event]:
+    """The events of both lists that SumUp gives, each once."""
+    rows = [*_rows(answer.get("transaction_events")), *_rows(answer.get("events"))]
+    by_id = {str(row["id"]): row for row in reversed(rows) if row.get("id") is not None}
+    for event_id, row in by_id.items():
+        yield Event(
+            id=event_id,
+            transaction_id=transaction_id,
+            kind=str(row.get("event_type") or row.get("type") or ""),
+            status=str(row.get("status", "")),
+            amount=abs(_read_number(row.get("amount", 0))),
+            at=_read_moment(str(row.get("timestamp") or row.get("date"))),
+        )
+
+
+def _read_history_row(row: dict[str, Any]) -> HistoryRow:
+    transaction_id = str(row.get("transaction_id") or row.get("id") or "")
+    if not transaction_id:
+        raise SumUpInDoubt("A row of history without an id")
+    return HistoryRow(
+        id=str(row.get("id") or transaction_id),
+        kind=str(row.get("type", "")),
+        transaction_id=transaction_id,
+        transaction_code=str(row.get("transaction_code") or ""),
+        status=str(row.get("status", "")),
+        amount=abs(_read_number(row.get("amount", 0))),
+        refunded=_read_number(row.get("refunded_amount") or 0),
+        currency=str(row.get("currency", "")),
+        at=_read_moment(str(row.get("timestamp"))),
+        summary=str(row.get("product_summary") or ""),
+    )
+
+
+def _read_payout(row: dict[str, Any]) -> PayoutRecord:
+    return PayoutRecord(
+        id=str(row.get("id", "")),
+        kind=str(row.get("type", "")),
+        amount=_read_number(row.get("amount", 0)),
+        fee=abs(_read_number(row.get("fee") or 0)),
+        currency=str(row.get("currency", "")),
+        status=str(row.get("status", "")),
+        transaction_code=str(row.get("transaction_code") or ""),
+        at=_read_moment(f"{row.get('date')}T12:00:00Z"),
+    )
+
+
+def _rows(answer: Any) -> list[dict[str, Any]]:
+    return [row for row in answer if isinstance(row, dict)] if isinstance(answer, list) else []
+
+
+def _read_number(said: Any) -> Decimal:
+    """An amount of either sign, in pennies' precision; SumUpInDoubt if it is finer, or none at all."""
     try:
-        amount = Decimal(str(said))
-    except InvalidOperation as error:
-        raise SumUpInDoubt("A transaction's amount is not a number") from error
-    if not amount.is_finite() or amount < 0:
+        number = Decimal(str(said))
+        exact = number.quantize(PENNY)
+    except InvalidOperation as error:  # infinite, or far too long
+        raise SumUpInDoubt("An amount is not a number") from error
+    if number.is_nan() or abs(number - exact) > FLOAT_NOISE:
+        raise SumUpInDoubt("An amount is not an amount")
+    return exact
+
+
+def _read_amount(said: Any) -> Decimal:
+    amount = _read_number(said)
+    if amount < 0:
         raise SumUpInDoubt("A transaction's amount is not an amount")
     return amount
 

@@ -22,6 +22,8 @@ def look(payment: Payment) -> None:
 
 def _ask(payment: Payment) -> bool:
     """Whether SumUp gave an answer."""
+    if payment.is_live and not payment.order.is_awaiting_payment:
+        return releasing.close_attempt(payment)  # its order was paid another way: nobody is to pay here as well
     if payment.status in Payment.UNSENT:
         sending.mark_unknown(payment)  # whoever was to send it has lost the lease
         return sending.resolve(payment)

@@ -1,8 +1,11 @@
 """What payments do later and on a timer."""
 
-from celery import shared_task
+from datetime import timedelta
 
-from payments import releasing, sweeping
+from celery import shared_task
+from django.utils import timezone
+
+from payments import closing, history, late, refunds, releasing, sweeping
 
 
 @shared_task
@@ -21,3 +24,27 @@ def sweep_releases() -> None:
 def look_at(payment_id: int) -> None:
     """Somebody knocked: look at this payment now."""
     sweeping.look_now(payment_id)
+
+
+@shared_task
+def sweep_refunds() -> None:
+    """Send the refunds that are approved, and look for those in doubt."""
+    refunds.sweep()
+
+
+@shared_task
+def decide_late_payments() -> None:
+    """Send back the late money that nobody decided about in time."""
+    late.send_back_by_itself()
+
+
+@shared_task
+def read_history() -> None:
+    """Find what was refunded, charged back or paid without our knowing."""
+    history.sweep()
+
+
+@shared_task
+def close_days() -> None:
+    """Close the days that are over; what takes longer goes on next time."""
+    closing.close_due(stop_at=timezone.now() + timedelta(minutes=5))

@@ -1,0 +1,108 @@
+"""Whose money is it? Every movement is shared out among the stalls as it is written, to the penny."""
+
+from collections.abc import Mapping
+from decimal import ROUND_DOWN, Decimal
+
+from django.db.models import QuerySet, Sum
+
+from cart.models import Stall
+from orders.models import LineAllocation, Order, OrderLine
+from orders.money import PENNY
+from payments.models import Movement, MovementShare
+
+Shares = dict[int, Decimal]  # by the stall's primary key
+
+
+def share_out(amount: Decimal, weights: Mapping[int, Decimal]) -> Shares:
+    """Split an amount by weights, by the largest remainder: the parts add up to it, and none is above its weight
+    unless the amount is above their sum.
+
+    Of equal remainders the lower key comes first. Weights of nothing, or none at all, get nothing; then so does
+    everybody, and the answer is empty.
+    """
+    weighty = {key: weight for key, weight in sorted(weights.items()) if weight > 0}
+    whole = sum(weighty.values(), Decimal(0))
+    if not whole:
+        return {}
+    exact = {key: amount * weight / whole for key, weight in weighty.items()}
+    parts = {key: share.quantize(PENNY, rounding=ROUND_DOWN) for key, share in exact.items()}
+    left = int((amount - sum(parts.values())) / PENNY)  # pennies; negative if the amount is
+    step = PENNY if left > 0 else -PENNY
+    by_remainder = sorted(parts, key=lambda key: -abs(exact[key] - parts[key]))
+    for key in by_remainder[: abs(left)]:
+        parts[key] += step
+    return {key: part for key, part in parts.items() if part}
+
+
+def for_money_in(order: Order, amount: Decimal) -> Shares:
+    """Who gets money that comes in: every stall what it is still owed; what is too much is the house's."""
+    owed = _less(_agreed(order), _received(order))
+    due = min(amount, sum((part for part in owed.values() if part > 0), Decimal(0)))
+    return _with_house(share_out(due, owed), amount - due)
+
+
+def for_money_out(order: Order, amount: Decimal, line: OrderLine | None = None) -> Shares:
+    """Who gives money that goes back, as negative parts of a positive amount: the line's own stalls; without a line,
+    first the house what was too much, then everybody by what they have. What nobody has is the house's loss.
+    """
+    received = _received(order)
+    if line is not None:
+        weights = _agreed_for(LineAllocation.objects.filter(line=line))
+        return {key: -part for key, part in share_out(amount, weights).items()}
+    extra = max(sum(received.values(), Decimal(0)) - order.total, Decimal(0))
+    from_house = min(amount, extra)
+    house = Stall.objects.house().pk if from_house else 0
+    has = _less(received, {house: from_house} if from_house else {})
+    rest = min(amount - from_house, sum((part for part in has.values() if part > 0), Decimal(0)))
+    parts = _with_house(share_out(rest, has), amount - rest)
+    return {key: -part for key, part in parts.items()}
+
+
+def like(movement: Movement, amount: Decimal) -> Shares:
+    """Share an amount (of either sign) as another movement was shared: a fee follows its payment."""
+    weights = {share.stall_id: abs(share.amount) for share in movement.shares.all()}
+    return share_out(amount, weights)
+
+
+def of_payout(capture: Movement, amount: Decimal, fee: Decimal) -> Shares:
+    """Share what was paid out: each stall's part of the payment less its part of the fee."""
+    if amount != capture.amount - fee:  # a deduction, or a part: no stall's own sum
+        return like(capture, amount)
+    fees = like(capture, fee)
+    parts = {share.stall_id: share.amount - fees.get(share.stall_id, Decimal(0)) for share in capture.shares.all()}
+    return {key: part for key, part in parts.items() if part}
+
+
+def write(movement: Movement, shares: Shares) -> None:
+    """Write the shares of a movement down, for good. Raises ValueError if they do not add up to it."""
+    if sum(shares.values(), Decimal(0)) != movement.amount:
+        raise ValueError(f"The shares {shares} are not {movement.amount} in all")
+    MovementShare.objects.bulk_create(
+        MovementShare(movement=movement, stall_id=stall, amount=part) for stall, part in sorted(shares.items())
+    )
+
+
+def _agreed(order: Order) -> Shares:
+    return _agreed_for(LineAllocation.objects.filter(line__order=order))
+
+
+def _agreed_for(allocations: QuerySet[LineAllocation]) -> Shares:
+    """What each stall was to get when the order was placed."""
+    return dict(allocations.order_by().values_list("stall").annotate(Sum("amount")))
+
+
+def _received(order: Order) -> Shares:
+    """What each stall has of the order's money now, fees and payouts aside."""
+    shares = MovementShare.objects.filter(movement__order=order, movement__kind__in=Movement.SHOPPERS)
+    return dict(shares.order_by().values_list("stall").annotate(Sum("amount")))
+
+
+def _less(parts: Shares, others: Shares) -> Shares:
+    return {key: parts.get(key, Decimal(0)) - others.get(key, Decimal(0)) for key in parts.keys() | others.keys()}
+
+
+def _with_house(shares: Shares, more: Decimal) -> Shares:
+    if not more:
+        return shares
+    house = Stall.objects.house().pk
+    return shares | {house: shares.get(house, Decimal(0)) + more}
