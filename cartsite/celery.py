@@ -2,11 +2,15 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from celery import Celery
+from celery.signals import worker_init
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
@@ -17,6 +21,15 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 logger = logging.getLogger(__name__)
+
+
+@worker_init.connect
+def check_before_work(**_: Any) -> None:
+    """Refuse to start where trying things out would move real money: Celery runs Django's checks, but goes on."""
+    try:
+        call_command("check", tags=["sumup"])
+    except SystemCheckError as error:
+        sys.exit(str(error))
 
 
 def soon(task: Any, *args: Any) -> None:

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import django
+from django.core.management import call_command
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from cartsite.logs import masked
@@ -38,3 +40,9 @@ control_socket_disable = True  # nobody steers it from outside, and it would nee
 logger_class = DiscreetLogger
 accesslog = "-"
 access_log_format = "%(t)s %(m)s %(U)s %(s)s %(M)sms"
+
+
+def on_starting(server: Any) -> None:
+    """Refuse to start where trying things out would move real money. (Celery's worker checks by itself.)"""
+    django.setup()
+    call_command("check", tags=["sumup"])

@@ -229,7 +229,14 @@ SUMUP_API_URL = read(env.str, "SUMUP_API_URL", default=_sumup).rstrip("/")
 SUMUP_ORIGIN = origin_of(SUMUP_API_URL)
 check("SUMUP_API_URL", SUMUP_API_URL == SUMUP_ORIGIN, "must be a scheme and a host, such as https://api.sumup.com")
 check("SUMUP_API_URL", DEBUG or SUMUP_API_URL.startswith("https://"), "must begin with https:// in production")
+# The simulator only ever listens on the machine itself.
+SUMUP_IS_SIMULATOR = urlsplit(SUMUP_API_URL).hostname in ("127.0.0.1", "localhost", "::1")
+check("SUMUP_API_URL", DEBUG or not SUMUP_IS_SIMULATOR, "is the simulator's: with DEBUG off, money must be real")
 SUMUP_API_KEY = read(env.str, "SUMUP_API_KEY", local="sup_sk_simulator")
+check("SUMUP_API_KEY", DEBUG or SUMUP_API_KEY != "sup_sk_simulator", "is the simulator's: with DEBUG off, use your own")
+check("SUMUP_API_KEY", not DEBUG or "sk_live_" not in SUMUP_API_KEY, "is a live key: with DEBUG on, use a sandbox's")
+# Most keys do not tell what they are for, so SumUp is asked as well (payments/checks.py).
+SUMUP_MUST_BE_SANDBOX = DEBUG
 SUMUP_MERCHANT_CODE = read(env.str, "SUMUP_MERCHANT_CODE", local="MROSEASH")
 SUMUP_TIMEOUT = (5, 20)  # seconds to connect, and between two bytes of the answer
 CURRENCY = read(env.str, "CURRENCY", default="GBP")

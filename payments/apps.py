@@ -1,0 +1,14 @@
+"""How Django finds the payments' models and checks."""
+
+from django.apps import AppConfig
+from django.core.checks import register
+
+from payments.checks import debugging_needs_a_sandbox
+
+
+class PaymentsConfig(AppConfig):
+    name = "payments"
+
+    def ready(self) -> None:
+        """Have the check known before anything starts."""
+        register(debugging_needs_a_sandbox, "sumup")

@@ -1,0 +1,81 @@
+"""What each stall sold, gave back, paid in fees and was paid out, over any days: the movements' shares, added up."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import date
+from decimal import Decimal
+
+from django.db.models import Q, Sum
+
+from cart.models import Stall
+from payments.closing import bounds
+from payments.models import Movement, MovementShare
+
+NOTHING = Decimal("0.00")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stall's money, in the shop's currency. What left the stall is negative."""
+
+    stall: str
+    sold: Decimal = NOTHING  # by card
+    cash: Decimal = NOTHING  # by hand, both ways
+    refunded: Decimal = NOTHING
+    charged_back: Decimal = NOTHING
+    fees: Decimal = NOTHING
+    paid_out: Decimal = NOTHING  # by SumUp to the co-operative's bank
+
+    @property
+    def net(self) -> Decimal:
+        """What the stall earned."""
+        return self.sold + self.cash + self.refunded + self.charged_back + self.fees
+
+    @property
+    def at_sumup(self) -> Decimal:
+        """What of that came by card in this time and was not paid out in it: what SumUp still has, or the other way."""
+        return self.net - self.cash - self.paid_out
+
+
+@dataclass(frozen=True)
+class Statement:
+    """All stalls' rows for a time, both days included, and what they add up to."""
+
+    first: date
+    last: date
+    rows: list[Row]
+
+    @property
+    def total(self) -> Row:
+        """All rows together: it agrees with the movements, to the penny."""
+        return _add("", self.rows)
+
+
+COLUMNS = {
+    "sold": Q(movement__kind=Movement.Kind.CAPTURE),
+    "cash": Q(movement__kind=Movement.Kind.CASH),
+    "refunded": Q(movement__kind=Movement.Kind.REFUND),
+    "charged_back": Q(movement__kind=Movement.Kind.CHARGEBACK),
+    "fees": Q(movement__kind=Movement.Kind.FEE),
+    "paid_out": Q(movement__kind=Movement.Kind.PAYOUT),
+}
+
+
+def statement(first: date, last: date, stall: Stall | None = None) -> Statement:
+    """Every stall's money (or one stall's) from the beginning of one day of the shop to the end of another.
+
+    A stall without any movement in that time has no row.
+    """
+    start, end = bounds(first)[0], bounds(last)[1]
+    shares = MovementShare.objects.filter(movement__happened_at__gte=start, movement__happened_at__lt=end)
+    if stall is not None:
+        shares = shares.filter(stall=stall)
+    sums = {name: Sum("amount", filter=which, default=NOTHING) for name, which in COLUMNS.items()}
+    rows = shares.order_by("stall__name").values_list("stall__name").annotate(**sums)
+    return Statement(first, last, [Row(name, *amounts) for name, *amounts in rows])
+
+
+def _add(name: str, rows: Iterable[Row]) -> Row:
+    rows = list(rows)
+    amounts = [field.name for field in fields(Row) if field.name != "stall"]
+    return Row(name, **{amount: sum((getattr(row, amount) for row in rows), NOTHING) for amount in amounts})
