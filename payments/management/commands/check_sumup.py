@@ -49,13 +49,17 @@ class Command(BaseCommand):
             self.stdout.write(f"The currency is {merchant.currency}, here and there.")
         else:
             self._fault(f"The merchant's currency is {merchant.currency}, but the shop's is {settings.CURRENCY}.")
-        if merchant.is_sandbox:
+        if settings.SUMUP_IS_SIMULATOR:
+            self.stdout.write(self.style.WARNING("*** SIMULATOR: no real money moves. ***"))
+        elif merchant.is_sandbox:
             self.stdout.write(self.style.WARNING("*** SANDBOX: no real money moves. ***"))
         else:
             self.stdout.write(self.style.WARNING("*** LIVE: this is real money. ***"))
 
     def _judge_webhook(self) -> None:
         """SumUp must be able to reach us; without that the sweep still finds every payment, only later."""
+        if settings.SUMUP_IS_SIMULATOR:
+            return  # it is on this machine, and reaches every address here
         address = settings.PUBLIC_URL + reverse("payments:webhook", args=["token"])
         parts = urlsplit(address)
         if parts.scheme != "https":
