@@ -53,7 +53,7 @@ case "${1:-}" in
         ;;
     worker)
         make_ready
-        exec celery --app cartsite worker --pool threads --concurrency "${WORKER_THREADS:-4}" --loglevel info
+        exec celery --app cartsite worker --pool threads --concurrency "${WORKER_THREADS:-8}" --loglevel info
         ;;
     beat)
         make_ready

@@ -4,11 +4,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
+from contextlib import suppress
+from functools import partial, wraps
 from typing import Any
 
 from celery import Celery
 from celery.signals import worker_init
+from django.core.cache import cache
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import transaction
@@ -21,6 +23,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 logger = logging.getLogger(__name__)
+
+LONGEST_TURN = 120  # seconds; whoever has it so long may have died, and two at once do no harm
 
 
 @worker_init.connect
@@ -38,6 +42,38 @@ def soon(task: Any, *args: Any) -> None:
     A hint only: every task asked for this way has a sweep beneath it, so a broker out of reach is logged, not raised.
     """
     transaction.on_commit(partial(_send, task.apply_async, args), robust=True)
+
+
+def one_at_a_time(work: Callable[[], None]) -> Callable[[], None]:
+    """For the work of a sweep: while one run goes on, the next ones do nothing, so that no sweep fills the workers.
+
+    Only to spare work: rows are leased, so two runs at once would do no harm, nor does a cache that is out of reach.
+    """
+    turn = f"turn:{work.__module__}.{work.__qualname__}"
+
+    @wraps(work)
+    def take_turn() -> None:
+        if not _take(turn):
+            return
+        try:
+            work()
+        finally:
+            _give_back(turn)
+
+    return take_turn
+
+
+def _take(turn: str) -> bool:
+    try:
+        return bool(cache.add(turn, True, LONGEST_TURN))
+    except Exception:  # whatever its backend raises
+        logger.warning("The cache is out of reach; sweeps may run beside each other.", exc_info=True)
+        return True
+
+
+def _give_back(turn: str) -> None:
+    with suppress(Exception):  # then it lapses
+        cache.delete(turn)
 
 
 def _send(apply_async: Callable[..., Any], args: tuple[Any, ...]) -> None:

@@ -5,16 +5,19 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
+from cartsite.celery import one_at_a_time
 from payments import closing, history, late, refunds, releasing, sweeping
 
 
 @shared_task
+@one_at_a_time
 def sweep_payments() -> None:
     """Look at the payments that are due."""
     sweeping.sweep()
 
 
 @shared_task
+@one_at_a_time
 def sweep_releases() -> None:
     """Go on letting go of orders that are not paid."""
     releasing.sweep()
@@ -27,24 +30,28 @@ def look_at(payment_id: int) -> None:
 
 
 @shared_task
+@one_at_a_time
 def sweep_refunds() -> None:
     """Send the refunds that are approved, and look for those in doubt."""
     refunds.sweep()
 
 
 @shared_task
+@one_at_a_time
 def decide_late_payments() -> None:
     """Send back the late money that nobody decided about in time."""
     late.send_back_by_itself()
 
 
 @shared_task
+@one_at_a_time
 def read_history() -> None:
     """Find what was refunded, charged back or paid without our knowing."""
     history.sweep()
 
 
 @shared_task
+@one_at_a_time
 def close_days() -> None:
     """Close the days that are over; what takes longer goes on next time."""
     closing.close_due(stop_at=timezone.now() + timedelta(minutes=5))

@@ -240,7 +240,7 @@ def parts_of_the_shop(port: int, simulator_port: int, told: Mapping[str, str]) -
             "site", [*gunicorn, "--bind", f"{HOST}:{port}", "--graceful-timeout", "4"], f"http://{HOST}:{port}/healthz"
         ),
         # Threads: on the filesystem broker, a pool of processes can hang when it is stopped.
-        Part("worker", [*celery, "worker", "--pool=threads", "--concurrency=4", *alone_at_work, "--loglevel=info"]),
+        Part("worker", [*celery, "worker", "--pool=threads", "--concurrency=8", *alone_at_work, "--loglevel=info"]),
         # A schedule kept in memory: there is no file that a kill could spoil, and every sweep may run early.
         Part("beat", [*celery, "beat", "--scheduler=celery.beat:Scheduler", "--loglevel=info"]),
     ]

@@ -368,3 +368,19 @@ def test_no_call_to_sumup_is_made_inside_a_transaction(
     assert (fresh(paid).status, fresh(unpaid).status) == ("captured", "closed")
     assert len(wire.calls) >= 8
     assert idle == []
+
+
+def test_a_sweep_does_not_wait_for_a_silent_sumup_again_and_again(
+    later: Later, place_order: Callable[..., Order], honey: Product, sumup: Simulator, wire: Wire
+) -> None:
+    """Three questions without an answer are enough; the next sweep begins with those that were not asked about."""
+    payments = [starting.start(place_order((honey, 1))) for _ in range(5)]
+    later(minutes=1)
+    wire.is_cut, wire.calls = True, []
+
+    sweeping.sweep()
+    after_one = len(wire.calls)
+    sweeping.sweep()
+
+    assert (after_one, len(wire.calls)) == (3, 5)
+    assert {fresh(payment).looks for payment in payments} == {1}
