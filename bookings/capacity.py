@@ -23,18 +23,19 @@ LONGEST_CART_HOLD = timedelta(hours=1)
 # Both statements lock the pools in the order of their keys first, then change them all at once.
 LOCKED = """
     WITH asked AS (SELECT * FROM unnest(%s::bigint[], %s::int[]) AS asked(id, quantity)),
-         locked AS (SELECT pool.id, asked.quantity FROM bookings_pool pool JOIN asked USING (id)
+         locked AS (SELECT pool.id, asked.quantity, pool.capacity FROM bookings_pool pool JOIN asked USING (id)
                     ORDER BY pool.id FOR NO KEY UPDATE OF pool)
     UPDATE bookings_pool pool SET """
 TAKE = f"""{LOCKED} taken = pool.taken + locked.quantity
     FROM locked WHERE pool.id = locked.id
      AND (pool.capacity IS NULL OR pool.taken + locked.quantity <= pool.capacity)
     RETURNING pool.id"""
-# What was sold beyond the wanted capacity goes for good: the capacity sinks towards it.
+# What was sold beyond the wanted capacity goes for good: the capacity sinks towards it. Told are the pools that had
+# more taken than is wanted, and have no more.
 RETURN = f"""{LOCKED} taken = pool.taken - locked.quantity,
         capacity = CASE WHEN pool.wanted IS NOT NULL THEN greatest(pool.wanted, pool.taken - locked.quantity) END
     FROM locked WHERE pool.id = locked.id
-    RETURNING pool.id"""
+    RETURNING CASE WHEN locked.capacity > pool.wanted AND pool.capacity = pool.wanted THEN pool.id END"""
 
 
 class SoldOut(Exception):
@@ -46,10 +47,16 @@ class SoldOut(Exception):
 
 
 def _change_pools(statement: str, quantities: Mapping[int, int]) -> set[int]:
-    """Run TAKE or RETURN for a quantity per pool; the primary keys of the pools that changed."""
+    """Run TAKE or RETURN for a quantity per pool; the primary keys that it tells."""
     with connection.cursor() as cursor:
         cursor.execute(statement, [list(quantities), list(quantities.values())])
-        return {pk for (pk,) in cursor.fetchall()}
+        return {pk for (pk,) in cursor.fetchall() if pk is not None}
+
+
+def _return(quantities: Mapping[int, int]) -> None:
+    """Lower `taken` in every pool named; where that ends a shortfall, its case is over."""
+    for pool in Pool.objects.filter(pk__in=_change_pools(RETURN, quantities)):
+        Case.settle(Case.Kind.OVERSOLD, pool, _("Enough was given back."))
 
 
 def _take(wanted: Mapping[int, int], *, sparing: int = 0) -> None:
@@ -96,7 +103,7 @@ def resize(hold: Hold, quantity: int) -> Hold:
     if quantity > hold.quantity:
         _take({hold.pool_id: quantity - hold.quantity}, sparing=hold.pk)
     elif quantity < hold.quantity:
-        _change_pools(RETURN, {hold.pool_id: hold.quantity - quantity})
+        _return({hold.pool_id: hold.quantity - quantity})
     # A hold that was given back meanwhile starts a new hour.
     hold.claimed_at = hold.claimed_at if hold.quantity else timezone.now()
     hold.quantity, hold.until = quantity, cart_hold_ends(hold.claimed_at)
@@ -149,7 +156,7 @@ def give_back_some(hold: Hold, quantity: int) -> None:
     if quantity > hold.quantity:
         raise ValueError(f"{quantity} given back, but only {hold.quantity} held")
     Hold.objects.filter(pk=hold.pk).update(quantity=F("quantity") - quantity)
-    _change_pools(RETURN, {hold.pool_id: quantity})
+    _return({hold.pool_id: quantity})
 
 
 def give_expired_back(most: int = 500) -> int:
@@ -167,7 +174,7 @@ def _give_back(holds: HoldQuerySet, *, patient: bool) -> int:
     for hold in rows:
         freed[hold.pool_id] += hold.quantity
     Hold.objects.filter(pk__in=[hold.pk for hold in rows]).update(quantity=0)
-    _change_pools(RETURN, freed)
+    _return(freed)
     return len(rows)
 
 

@@ -367,8 +367,12 @@ def reopen_changed_days(back: timedelta = timedelta(days=35)) -> None:
 
 
 def close_due(*, stop_at: datetime) -> None:
-    """Close every day that is over and not closed, oldest first, until `stop_at`; one that fails delays no other."""
-    reopen_changed_days()
+    """Close every day that is over and not closed, oldest first, until `stop_at`; one that fails delays no other.
+
+    Whenever there is one, about once a night, the days closed before are looked at again too.
+    """
+    if days_to_close():
+        reopen_changed_days()
     for day in days_to_close():
         if timezone.now() >= stop_at:
             return

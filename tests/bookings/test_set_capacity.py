@@ -54,6 +54,18 @@ def test_too_much_sold_opens_one_case_that_names_the_shortfall(pool: Pool) -> No
     assert case.what_happened == "Ten places: 6 are taken or promised, but there are only 4."
 
 
+def test_giving_enough_back_resolves_the_case(pool: Pool) -> None:
+    some, more = capacity.claim(pool.pk, 1, None), capacity.claim(pool.pk, 5, None)
+    capacity.set_capacity(pool, 4)
+
+    capacity.give_back([some.pk])
+    still_short = Case.objects.unresolved().count()
+    capacity.give_back_some(more, 1)
+
+    assert (still_short, Case.objects.unresolved().count()) == (1, 0)
+    assert numbers(pool) == (4, 4, 4)
+
+
 def test_room_enough_again_resolves_the_case(pool: Pool) -> None:
     capacity.claim(pool.pk, 6, None)
     capacity.set_capacity(pool, 4)
