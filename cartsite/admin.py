@@ -2,17 +2,30 @@
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import truncatechars
+from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import RadioFilter
+from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from cartsite.backoffice import RecordAdmin
+from cartsite.backoffice import RecordAdmin, age_of, log, path_of, person_of
 from cartsite.models import Case, Message, User
+from cartsite.templatetags.shop import in_words
+from orders.models import Order
+from payments import casework, ledger
+from payments.casework import Step
+from payments.desk import case_steps, money_states, steps
 
 admin.site.unregister(Group)
 
@@ -54,22 +67,150 @@ class MessageAdmin(RecordAdmin):
     @admin.action(description=_("Try to send again now"), permissions=["change"])
     def send_again(self, request: HttpRequest, owed: QuerySet[Message]) -> None:
         """Mail that failed or waits is due at once; mail that was sent stays sent."""
-        due = sum(message.try_again() for message in owed)
+        due = 0
+        for message in owed:
+            if message.try_again():
+                log(request, message, "Sent again")
+                due += 1
         self.message_user(request, _("%(due)d mail(s) will be sent in a moment.") % {"due": due}, messages.SUCCESS)
+
+
+# --- Cases ------------------------------------------------------------------------------------------------------------
+
+
+class StandingFilter(RadioFilter):
+    """Open cases, unless others are asked for."""
+
+    title = _("standing")
+    parameter_name = "standing"
+    all_option = ("", _("Open"))
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("snoozed", _("Snoozed")), ("resolved", _("Resolved")), ("all", _("All"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Case]) -> QuerySet[Case]:
+        chosen = self.value() or Case.Status.OPEN
+        return queryset if chosen == "all" else queryset.filter(status=chosen)
 
 
 @admin.register(Case)
 class CaseAdmin(RecordAdmin):
-    list_display = ["kind", "status", "what_happened", "at_stake", "opened_at"]
-    list_filter = ["status", "kind", "opened_at"]
+    list_display = ["kind", "what", "stake", "age", "shown_status", "snoozed_until"]
+    list_filter = [StandingFilter, "kind", "opened_at"]
     search_fields = ["what_happened", "=subject_uuid", "note"]
     ordering = ["status", "opened_at"]
-    actions = ["resolve"]
+    actions = ["accept"]
 
-    @admin.action(description=_("Resolve: looked at and dealt with"), permissions=["change"])
-    def resolve(self, request: HttpRequest, cases: QuerySet[Case]) -> None:
-        """Close the cases in the name of whoever presses the button."""
-        person = request.user
-        note = str(_("Resolved in the back office."))
-        done = sum(case.resolve(by=person, note=note) for case in cases if isinstance(person, User))
-        self.message_user(request, _("%(done)d case(s) resolved.") % {"done": done}, messages.SUCCESS)
+    @admin.display(description=_("what happened"))
+    def what(self, case: Case) -> str:
+        return truncatechars(case.what_happened, 120)
+
+    @admin.display(description=_("at stake"), ordering="at_stake")
+    def stake(self, case: Case) -> str:
+        return "-" if case.at_stake is None else in_words(case.at_stake)
+
+    @admin.display(description=_("age"), ordering="opened_at")
+    def age(self, case: Case) -> str:
+        return age_of(case.opened_at)
+
+    @display(
+        description=_("status"),
+        ordering="status",
+        label={"open": "danger", "snoozed": "warning", "resolved": "success"},
+    )
+    def shown_status(self, case: Case) -> tuple[str, Any]:
+        return case.status, case.get_status_display()
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """What happened, what it is about, and a form for each step that may be taken now."""
+        case = self.get_object(request, object_id)
+        if case is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if not self.has_view_or_change_permission(request, case):
+            raise PermissionDenied
+        chosen = self._read_step(request)
+        offers = case_steps.offers_for(request, case, chosen)
+        if chosen and self._took(request, case, next((offer for offer in offers if offer.step == chosen), None)):
+            return HttpResponseRedirect(path_of(case))
+        told = _tell_about(case) | {"offers": offers, "chosen": chosen, "original": case}
+        return self.show_page(request, "admin/cartsite/case/detail.html", str(case), **told)
+
+    def _read_step(self, request: HttpRequest) -> Step | None:
+        """The step whose button was pressed, if this person may press it."""
+        if request.method != "POST":
+            return None
+        pressed = request.POST.get("step", "")
+        if pressed not in list(Step) or not case_steps.may_take(request, Step(pressed)):
+            raise PermissionDenied
+        return Step(pressed)
+
+    def _took(self, request: HttpRequest, case: Case, offer: case_steps.Offer | None) -> bool:
+        """Take the step; False if its form has to be shown again."""
+        if offer is None:
+            self.message_user(request, _("This cannot be done about the case any more."), messages.ERROR)
+            return True
+        if not offer.form.is_valid():
+            return False
+        try:
+            case_steps.take(request, case, offer)
+        except steps.Refused as refusal:
+            offer.form.add_error("amount" if "amount" in offer.form.fields else None, str(refusal))
+            return False
+        self.message_user(request, _("Done: %(step)s.") % {"step": offer.title}, messages.SUCCESS)
+        return True
+
+    @admin.action(description=_("Accept with a note"), permissions=["change"])
+    def accept(self, request: HttpRequest, cases: QuerySet[Case]) -> HttpResponse:
+        """Leave things as they are, and say why that is right."""
+
+        def step(request: HttpRequest, case: Case, note: str) -> None:
+            def accept() -> None:
+                casework.accept(case, by=person_of(request), note=note)
+
+            try:
+                steps.take(request, case, accept, f"{case_steps.TITLES[Step.ACCEPT]}: {note}")
+            except steps.Refused as refusal:
+                self.message_user(request, f"{case}: {refusal}", messages.ERROR)
+            else:
+                self.message_user(request, _("Resolved: %(case)s.") % {"case": case}, messages.SUCCESS)
+
+        return self.take_with_note(
+            request,
+            cases,
+            step,
+            title=_now("Accept with a note"),
+            consequence=str(case_steps.CONSEQUENCES[Step.ACCEPT]),
+        )
+
+
+def _tell_about(case: Case) -> dict[str, Any]:
+    """What a person must know to decide."""
+    order = casework.order_of(case)
+    money = ledger.money_of(order) if order else None
+    return {
+        "case": case,
+        "age": age_of(case.opened_at),
+        "subject": _find_subject(case),
+        "order": order,
+        "order_path": path_of(order) if order else "",
+        "money": money,
+        "money_state": money_states.IN_WORDS[money.state] if money else "",
+        "by_card": money_states.by_card(order) if order else None,
+        "history": _history_of(case),
+    }
+
+
+def _find_subject(case: Case) -> dict[str, str] | None:
+    """What the case is about, with a link to it."""
+    model: type[Model] = apps.get_model(case.subject_type)
+    row = model._default_manager.filter(uuid=case.subject_uuid).first()
+    if row is None or isinstance(row, Order):
+        return None  # an order is shown with its money anyway
+    return {"kind": str(model._meta.verbose_name), "name": str(row), "path": path_of(row)}
+
+
+def _history_of(case: Case) -> QuerySet[LogEntry]:
+    """Who did what about it, and when."""
+    kind = ContentType.objects.get_for_model(Case)
+    entries = LogEntry.objects.filter(content_type=kind, object_id=str(case.pk))
+    return entries.select_related("user").order_by("action_time", "pk")

@@ -1,12 +1,59 @@
 """What all pages of the back office share: records are read, and steps are taken through services."""
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
-from django.db.models import Model
-from django.http import HttpRequest
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.timesince import timesince
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from cartsite.models import User
 
 Row = TypeVar("Row", bound=Model)
+
+LONGEST_NOTE = 300
+
+
+class NoteForm(forms.Form):
+    """Why a step is taken: it stays on record, and a year later it is all that anybody knows."""
+
+    note = forms.CharField(
+        label=_("Note"),
+        max_length=LONGEST_NOTE,
+        help_text=_("Why, without personal data. It stays on record."),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+    )
+
+
+def person_of(request: HttpRequest) -> User:
+    """Whoever works in the back office: always somebody who signed in."""
+    return User.objects.get(pk=request.user.pk or 0)
+
+
+def log(request: HttpRequest, row: Model, what: str) -> None:
+    """Write down in the person's name what was done about a row; everybody finds it in the row's history."""
+    LogEntry.objects.log_actions(request.user.pk or 0, [row], CHANGE, change_message=what, single_object=True)
+
+
+def age_of(moment: datetime) -> str:
+    """How long ago a moment was, such as `3 days`."""
+    return timesince(moment, depth=1)
+
+
+def path_of(row: Model) -> str:
+    """The row's page in the back office."""
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
 
 
 class KeptAdmin(ModelAdmin):
@@ -29,13 +76,61 @@ class RecordAdmin(KeptAdmin):
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        """A record has nothing to save."""
-        nothing = {"show_save": False, "show_save_and_continue": False}
+        """A record has nothing to save: saving it as it was read would undo what happened since."""
+        if request.method == "POST":
+            raise PermissionDenied
+        nothing = {"show_save": False, "show_save_and_continue": False, "list_path": self.list_path}
         return super().changeform_view(request, object_id, form_url, (extra_context or {}) | nothing)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         shown = [field.name for field in self.model._meta.fields if field.name not in (self.exclude or ())]
         return [*shown, *self.readonly_fields]
+
+    def show_page(self, request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
+        """A page of our own, dressed as one of the admin's."""
+        frame = self.admin_site.each_context(request)
+        shared = {"title": title, "opts": self.model._meta, "list_path": self.list_path}
+        return TemplateResponse(request, template, frame | shared | context)
+
+    @property
+    def list_path(self) -> str:
+        """Where this model's list is."""
+        return reverse(f"admin:{self.model._meta.app_label}_{self.model._meta.model_name}_changelist")
+
+    def take_with_note(
+        self,
+        request: HttpRequest,
+        rows: QuerySet[Any],
+        step: Callable[[HttpRequest, Any, str], object],
+        *,
+        title: str,
+        consequence: str,
+    ) -> HttpResponse:
+        """An action that asks for a note on a page of its own, and then takes its step with each row and the note."""
+        form = NoteForm(request.POST if "confirmed" in request.POST else None)
+        if not form.is_valid():
+            return self._ask_for_note(request, rows, form, title, consequence)
+        for row in rows:
+            step(request, row, form.cleaned_data["note"])
+        return self.go_back(request, rows)
+
+    def _ask_for_note(
+        self, request: HttpRequest, rows: QuerySet[Any], form: NoteForm, title: str, consequence: str
+    ) -> HttpResponse:
+        kept = [(name, request.POST.get(name, "")) for name in ("action", "select_across", "from_record")]
+        chosen = [(ACTION_CHECKBOX_NAME, row.pk) for row in rows]
+        return self.show_page(
+            request, "admin/with_note.html", title, rows=rows, form=form, consequence=consequence, kept=[*kept, *chosen]
+        )
+
+    def go_back(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
+        """To the record whose page the button was on, or else to the list."""
+        row = rows.first() if request.POST.get("from_record") else None
+        return HttpResponseRedirect(request.get_full_path() if row is None else path_of(row))
+
+    def say(self, request: HttpRequest, sentence: Any, count: int) -> None:
+        """How many rows a step was taken with; `sentence` names them `%(n)d`."""
+        self.message_user(request, sentence % {"n": count}, messages.SUCCESS if count else messages.INFO)
 
 
 class RecordInline(TabularInline):

@@ -383,6 +383,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SITE_SYMBOL": "local_florist",
+    "DASHBOARD_CALLBACK": "payments.desk.overview.fill",
     "COLORS": {
         "primary": {
             "50": "#fbf3f4",

@@ -3,20 +3,23 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from cartsite.backoffice import RecordAdmin, RecordInline
-from cartsite.models import User
+from cartsite.backoffice import RecordAdmin, RecordInline, log, path_of, person_of
 from cartsite.templatetags.shop import in_words
 from orders import services
 from orders.models import LineAllocation, LineFact, Order, OrderContact, OrderEvent, OrderLine
-from payments import releasing, sweeping
-from payments.models import Movement, Payment
+from payments import cancelling, ledger, releasing, sweeping
+from payments.desk import money_states, order_money, steps
+from payments.desk.order_money import MoneyForm
+from payments.models import Movement, Payment, Refund
 
 
 class ContactInline(RecordInline):
@@ -34,6 +37,14 @@ class PaymentInline(RecordInline):
     fields = ["status", "amount", "currency", "reference", "valid_until", "created_at", "next_look_at"]
 
 
+class RefundInline(RecordInline):
+    model = Refund
+    fields = ["status", "amount", "currency", "method", "reason", "requested_at", "requested_by", "done_at"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("requested_by")
+
+
 class MovementInline(RecordInline):
     model = Movement
     fields = ["kind", "amount", "currency", "sumup_id", "happened_at"]
@@ -46,14 +57,22 @@ class EventInline(RecordInline):
 
 @admin.register(Order)
 class OrderAdmin(RecordAdmin):
-    list_display = ["number", "shown_status", "shown_total", "who", "placed_at", "closing_to"]
+    list_display = ["number", "shown_status", "shown_total", "shown_money", "who", "placed_at", "closing_to"]
     list_filter = ["status", "placed_at", "closing_to"]
     search_fields = ["number", "contact__name", "contact__email", "lines__title"]
     list_select_related = ["contact"]
     ordering = ["-placed_at", "-pk"]
     exclude = ["key", "leased_until"]
-    inlines = [ContactInline, LineInline, PaymentInline, MovementInline, EventInline]
+    inlines = [ContactInline, LineInline, PaymentInline, RefundInline, MovementInline, EventInline]
     actions = ["ask_sumup", "cancel", "resend_confirmation", "mark_collected"]
+    change_form_outer_before_template = "admin/orders/order/summary.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return money_states.with_money(super().get_queryset(request))
+
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view(self.money_view)
+        return [path("<int:order_id>/money/", page, name="orders_order_money"), *super().get_urls()]
 
     @display(
         description=_("status"),
@@ -67,6 +86,11 @@ class OrderAdmin(RecordAdmin):
     def shown_total(self, order: Order) -> str:
         return in_words(order.total, order.currency)
 
+    @display(description=_("money"), label=money_states.COLOURS)
+    def shown_money(self, order: Order) -> tuple[str, Any]:
+        state = money_states.state_of(order)
+        return state.value, money_states.IN_WORDS[state]
+
     @admin.display(description=_("who"))
     def who(self, order: Order) -> str:
         return order.contact.name if hasattr(order, "contact") else ""
@@ -77,31 +101,32 @@ class OrderAdmin(RecordAdmin):
         attempts = Payment.objects.filter(order__in=orders, next_look_at__isnull=False)
         for payment in attempts:
             sweeping.look_now(payment.pk)
-        self._say(request, _("SumUp was asked about %(n)d attempt(s)."), len(attempts))
+        self.say(request, _("SumUp was asked about %(n)d attempt(s)."), len(attempts))
 
     @admin.action(description=_("Cancel"), permissions=["change"])
     def cancel(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
-        """Let unpaid orders go safely, and call confirmed ones off. Money goes back by a refund."""
+        """Let unpaid orders go safely, and call confirmed ones off with a refund of all their money."""
         cancelled = sum(self._cancel(request, order) for order in orders)
-        self._say(request, _("%(n)d order(s) are cancelled, or will be as soon as no payment can come in."), cancelled)
+        self.say(request, _("%(n)d order(s) are cancelled, or will be as soon as no payment can come in."), cancelled)
 
     def _cancel(self, request: HttpRequest, order: Order) -> bool:
         """One order; False, with a sentence to staff, if it cannot be."""
-        person = _person(request)
         try:
             if order.status == Order.Status.CONFIRMED:
-                done = services.cancel_confirmed(order, by=person, cause=Order.Closer.STAFF)
+                steps.take(request, order, lambda: self._call_off(request, order), "Cancelled")
             else:
-                releasing.release(order, to=Order.Status.CANCELLED, by=Order.Closer.STAFF, user=person)
-                done = True
-        except releasing.CannotRelease:
-            done = False
-        if not done:
-            reason = _("%(number)s cannot be cancelled: it is over, partly handed out, or its money is in doubt.")
-            self.message_user(request, reason % {"number": order.number}, messages.WARNING)
-        else:
-            self._log(request, order, "Cancelled")
-        return done
+                steps.take(request, order, lambda: self._let_go(request, order), "Cancelled", asks_sumup=True)
+        except steps.Refused as refusal:
+            self.message_user(request, f"{order}: {refusal}", messages.WARNING)
+            return False
+        return True
+
+    def _call_off(self, request: HttpRequest, order: Order) -> None:
+        asked = cancelling.cancel_order(order, by=person_of(request), reason=_now("Cancelled by staff."))
+        steps.approve_all(request, asked)
+
+    def _let_go(self, request: HttpRequest, order: Order) -> None:
+        releasing.release(order, to=Order.Status.CANCELLED, by=Order.Closer.STAFF, user=person_of(request))
 
     @admin.action(description=_("Resend the confirmation"), permissions=["change"])
     def resend_confirmation(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
@@ -109,26 +134,77 @@ class OrderAdmin(RecordAdmin):
         confirmed = orders.filter(status__in=[Order.Status.CONFIRMED, Order.Status.COMPLETED])
         for order in confirmed:
             services.owe_mail(order, "confirmation", occurrence=timezone.now().isoformat())
-            self._log(request, order, "Confirmation resent")
-        self._say(request, _("%(n)d confirmation(s) will be sent in a moment."), len(confirmed))
+            log(request, order, "Confirmation resent")
+        self.say(request, _("%(n)d confirmation(s) will be sent in a moment."), len(confirmed))
 
     @admin.action(description=_("Everything was collected"), permissions=["change"])
     def mark_collected(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
         """The goods of these orders were handed over. Places are accounted for at the door, not here."""
         lines = OrderLine.objects.filter(order__in=orders, kind=OrderLine.Kind.PRODUCT)
-        collected = sum(services.collect_rest(line, by=_person(request)) for line in lines)
-        self._say(request, _("%(n)d line(s) marked as collected."), collected)
+        collected = sum(services.collect_rest(line, by=person_of(request)) for line in lines)
+        self.say(request, _("%(n)d line(s) marked as collected."), collected)
 
-    def _say(self, request: HttpRequest, sentence: Any, count: int) -> None:
-        self.message_user(request, sentence % {"n": count}, messages.SUCCESS if count else messages.INFO)
+    # --- What may be done about an order's money ----------------------------------------------------------------------
 
-    def _log(self, request: HttpRequest, order: Order, what: str) -> None:
-        LogEntry.objects.log_actions(_person(request).pk, [order], CHANGE, change_message=what, single_object=True)
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """The order, with its money in words above it."""
+        order = self.get_object(request, object_id)
+        more = _tell_about(order) if order else {}
+        return super().change_view(request, object_id, form_url, (extra_context or {}) | more)
+
+    def money_view(self, request: HttpRequest, order_id: int) -> HttpResponse:
+        """Refund, cancel, give back or take by hand: a form for each, then what it comes to, then yes."""
+        order = self.get_object(request, str(order_id))
+        if order is None:
+            raise Http404
+        if not self.has_change_permission(request, order):
+            raise PermissionDenied
+        forms = self._money_forms(request, order)
+        if request.method == "POST":
+            chosen = next((form for form in forms if form.way == request.POST.get("way")), None)
+            answer = self._answer(request, order, chosen)
+            if answer is not None:
+                return answer
+        told = _tell_about(order) | {"forms": forms, "order": order, "original": order}
+        return self.show_page(request, "admin/orders/order/money.html", _now("Refund or cancel"), **told)
+
+    def _money_forms(self, request: HttpRequest, order: Order) -> list[MoneyForm]:
+        """One form for each way that is open, the chosen one with what was typed."""
+        may_approve, pressed = steps.may_approve(request), request.POST.get("way")
+        ways = order_money.ways_for(order, may_approve=may_approve)
+        return [
+            MoneyForm(order, way, request.POST if way == pressed else None, may_approve=may_approve) for way in ways
+        ]
+
+    def _answer(self, request: HttpRequest, order: Order, form: MoneyForm | None) -> HttpResponse | None:
+        """The next page: the one that asks once more, or the order's when it is done; None to show the form again."""
+        if form is None:
+            self.message_user(request, _("This cannot be done with the order now."), messages.ERROR)
+            return HttpResponseRedirect(path_of(order))
+        if not form.is_valid():
+            return None
+        agreed = request.POST.get("agreed", "")
+        try:
+            outcome = order_money.try_out(request, order, form, agreed=agreed)
+        except steps.Refused as refusal:
+            form.add_error("amount" if "amount" in form.fields else None, str(refusal))
+            return None
+        if outcome.is_done:
+            self.message_user(request, " ".join(outcome.sentences), messages.SUCCESS)
+            return HttpResponseRedirect(path_of(order))
+        told = _tell_about(order) | {"form": form, "outcome": outcome, "has_changed": bool(agreed), "original": order}
+        return self.show_page(request, "admin/orders/order/confirm.html", str(form.title), **told)
 
 
-def _person(request: HttpRequest) -> User:
-    """Whoever works in the back office: always somebody who signed in."""
-    return User.objects.get(pk=request.user.pk or 0)
+def _tell_about(order: Order) -> dict[str, Any]:
+    """The order's money, for people."""
+    money = ledger.money_of(order)
+    return {
+        "money": money,
+        "money_state": money_states.IN_WORDS[money.state],
+        "money_colour": money_states.COLOURS.get(money.state.value, ""),
+        "by_card": money_states.by_card(order),
+    }
 
 
 @admin.register(OrderLine)

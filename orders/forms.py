@@ -33,6 +33,16 @@ class CheckoutForm(forms.Form):
     agreed = forms.CharField(max_length=16, widget=forms.HiddenInput)
 
 
+class LatePaymentForm(forms.Form):
+    """What a shopper wants done with money that came too late."""
+
+    REFUND, WAIT = "refund", "wait"
+
+    decision = forms.ChoiceField(choices=[(REFUND, _("Send my money back")), (WAIT, _("Wait for the co-operative"))])
+    # The case that the page was about, so that a repeated click never decides about other money.
+    case = forms.UUIDField(required=False)
+
+
 def _day_field(label: Any) -> forms.DateField:
     """A day that calendars can be reckoned with: the day after the last of all days is an overflow."""
     return forms.DateField(

@@ -13,4 +13,5 @@ urlpatterns = [
     path("orders/<slug:number>/pay/", views.pay, name="pay"),
     path("orders/<slug:number>/change-basket/", views.change_basket, name="change_basket"),
     path("orders/<slug:number>/keep/", views.keep, name="keep"),
+    path("orders/<slug:number>/late-payment/", views.late_payment, name="late_payment"),
 ]

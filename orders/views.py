@@ -6,8 +6,11 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
+from django.db.models import Q, Sum
+from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -18,14 +21,16 @@ from cart.services import basket_of, cart_with_token
 from cart.visitors import basket_for, find_cart_for, set_cart_cookie, token_of, user_of
 from cartsite import limits
 from cartsite.http import is_htmx, wants_fragment
+from cartsite.models import Case, User
 from cartsite.paging import page_of
 from cartsite.sorry import too_many
-from orders import access
-from orders.forms import CheckoutForm, OrderFilterForm
-from orders.models import Order
+from orders import access, services
+from orders.forms import CheckoutForm, LatePaymentForm, OrderFilterForm
+from orders.models import LineFact, Order, OrderLine
 from orders.placing import CannotPlace, place
-from payments import releasing, starting, sweeping
-from payments.models import Payment
+from payments import late, ledger, releasing, starting, sweeping
+from payments.models import Movement, Payment, Refund
+from payments.refunds import CannotRefund
 
 PER_PAGE = 25
 
@@ -129,13 +134,21 @@ def _move_along(order: Order) -> None:
 
 
 def _context(order: Order) -> dict[str, Any]:
-    """Everything that the order's pages say, in the same few queries for any number of lines."""
+    """Everything that the order's page says, in the same few queries for any number of lines and refunds."""
+    return {
+        **_progress(order),
+        **_money(order),
+        **_late_money(order, late.open_case(order)),
+        "lines": list(_lines_of(order)),
+        "contact": getattr(order, "contact", None),
+    }
+
+
+def _progress(order: Order) -> dict[str, Any]:
+    """How far the order has come on its way to be paid."""
     payment = order.payments.order_by("-created_at").first()
     return {
         "order": order,
-        "lines": list(order.lines.select_related("stall", "entry__calendar").prefetch_related("bookings")),
-        "contact": getattr(order, "contact", None),
-        "movements": list(order.movements.exclude(kind="fee").order_by("pk")),
         "payment": payment,
         "in_doubt": payment is not None and payment.status in Payment.UNSENT,
         "can_withdraw": order.closing_by == Order.Closer.SHOPPER
@@ -143,6 +156,37 @@ def _context(order: Order) -> dict[str, Any]:
         and payment.status in Payment.AT_SUMUP
         and payment.expired_since is None,
     }
+
+
+def _lines_of(order: Order) -> Iterable[OrderLine]:
+    """The lines, each with how many of it were `cancelled`."""
+    cancelled = Coalesce(Sum("facts__quantity", filter=Q(facts__kind=LineFact.Kind.CANCELLED)), 0)
+    lines = order.lines.select_related("stall", "entry__calendar").prefetch_related("bookings")
+    return lines.annotate(cancelled=cancelled)
+
+
+def _money(order: Order) -> dict[str, Any]:
+    """What was paid, what went back and what is on its way; all amounts are positive."""
+    money = ledger.money_of(order)
+    movements = list(order.movements.filter(kind__in=Movement.SHOPPERS).order_by("happened_at", "pk"))
+    return {
+        "money": money,
+        "paid": [movement for movement in movements if movement.amount > 0],
+        "charged_back": [(-each.amount, each.happened_at) for each in movements if each.kind == "chargeback"],
+        "refunds": _refunds_to_tell(order),
+        "left": max(money.net, ledger.NOTHING),
+        "to_pay": money.total - money.net if order.is_awaiting_payment else ledger.NOTHING,
+        "too_much": max(money.net - money.total, ledger.NOTHING) if order.is_sold else ledger.NOTHING,
+    }
+
+
+def _refunds_to_tell(order: Order) -> list[Refund]:
+    """The refunds as far as they concern the shopper, oldest first: a failed one only while somebody looks into it."""
+    refunds = list(order.refunds.order_by("pk"))
+    failed = [refund for refund in refunds if refund.status == Refund.Status.FAILED]
+    cases = Case.objects.unresolved().filter(kind=Case.Kind.REFUND_FAILED).about(*failed)
+    looked_into = set(cases.values_list("subject_uuid", flat=True))
+    return [refund for refund in refunds if refund.status != Refund.Status.FAILED or refund.uuid in looked_into]
 
 
 @never_cache
@@ -159,7 +203,7 @@ def back_from_sumup(request: HttpRequest, number: str) -> HttpResponse:
     if not order.is_awaiting_payment:
         return HttpResponseClientRedirect(order.get_absolute_url()) if is_htmx(request) else redirect(order)
     template = "orders/_confirming.html" if wants_fragment(request) else "orders/confirming.html"
-    return render(request, template, _context(order))
+    return render(request, template, _progress(order))
 
 
 def _take_secret(
@@ -219,6 +263,88 @@ def keep(request: HttpRequest, number: str) -> HttpResponse:
     if not releasing.withdraw(order):
         messages.warning(request, _("The payment page is closed already; your basket will be back in a moment."))
     return redirect(order)
+
+
+# --- Money that came too late -----------------------------------------------------------------------------------------
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def late_payment(request: HttpRequest, number: str) -> HttpResponse:
+    """Money came when the order was over: its shopper says whether it goes back or waits for the co-operative."""
+    if request.method != "POST":
+        if "key" in request.GET:
+            return _take_secret(request, number, request.GET["key"], "orders:late_payment", lambda order: [order.key])
+        if number != number.upper():
+            return redirect("orders:late_payment", number.upper())
+    order = access.find_order(request, number)
+    case = late.open_case(order)
+    if case is None:  # nothing came late, or somebody has decided
+        return redirect(order)
+    if request.method == "POST":
+        return _decide(request, order, case)
+    return _show_late_payment(request, order, case)
+
+
+def _show_late_payment(request: HttpRequest, order: Order, case: Case, *, unclear: bool = False) -> HttpResponse:
+    payment = order.payments.get(uuid=case.subject_uuid)
+    context = {
+        **_late_money(order, case),
+        "order": order,
+        "capture": payment.movements.filter(kind=Movement.Kind.CAPTURE).latest("happened_at"),
+        "left": ledger.refundable(payment),
+        "unclear": unclear,
+    }
+    return render(request, "orders/late_payment.html", context, status=422 if unclear else 200)
+
+
+def _late_money(order: Order, case: Case | None) -> dict[str, Any]:
+    """What an order's pages say about late money that nobody has decided about; nothing if there is none."""
+    if case is None:
+        return {}
+    goes_back_at = late.goes_back_at(case)
+    return {
+        "late_case": case,
+        "goes_back_at": goes_back_at,
+        "is_overdue": goes_back_at <= timezone.now(),
+        "is_waiting": _is_waiting(order, case),
+    }
+
+
+def _decide(request: HttpRequest, order: Order, case: Case) -> HttpResponse:
+    """Do what the shopper said about late money, once, however often they say it."""
+    form = LatePaymentForm(request.POST)
+    if not form.is_valid():
+        return _show_late_payment(request, order, case, unclear=True)
+    if form.cleaned_data["case"] not in (None, case.uuid):
+        return redirect(order)  # that money was decided about; this case is about other money
+    if form.cleaned_data["decision"] == LatePaymentForm.WAIT:
+        _note_waiting(order, case, user_of(request))
+        return redirect("orders:late_payment", order.number)
+    try:
+        late.send_back(case, by=None, note=_("The shopper asked for it."))
+    except CannotRefund:
+        messages.warning(
+            request,
+            _("Your money cannot be sent back from here just now. Somebody at the co-operative looks into it."),
+        )
+        return redirect("orders:late_payment", order.number)
+    return redirect(order)
+
+
+@transaction.atomic
+def _note_waiting(order: Order, case: Case, user: User | None) -> None:
+    order = services.lock(order.pk)
+    if not _is_waiting(order, case):
+        order.record("shopper_waits", by=user, case=str(case.uuid))
+
+
+def _is_waiting(order: Order, case: Case) -> bool:
+    """Whether the shopper said that they would wait for the co-operative's word about this case."""
+    return order.events.filter(kind="shopper_waits", data__case=str(case.uuid)).exists()
+
+
+# --- All of a shopper's orders ----------------------------------------------------------------------------------------
 
 
 @never_cache

@@ -16,15 +16,15 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from cartsite.models import Case, User
+from cartsite.models import Case, Subject, User
 from orders import services as orders
 from payments import events, history, ledger, sumup
-from payments.models import DailyClose, Finding, Movement, Payment, Refund, Reopening, Stray, TheirRow
-from payments.sumup import HistoryRow
+from payments.models import DailyClose, Finding, Movement, Payment, Reopening, Stray, TheirRow
+from payments.sumup import FullTransaction, HistoryRow, PayoutRecord
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +32,14 @@ LEASE = timedelta(minutes=1)
 OVERLAP = timedelta(hours=1)
 ROWS_PER_PAGE = 500
 DIFFERENCES_AT_ONCE = 500
+PAYOUTS_AT_ONCE = 500
+# How many days' payouts are read again each day: what SumUp shows late, or a person attached since, is found by that.
+PAYOUT_DAYS = 7
 # What is compared: fees and payouts are taken over from SumUp, and cash it knows nothing of.
 COMPARED = (Movement.Kind.CAPTURE, Movement.Kind.REFUND, Movement.Kind.CHARGEBACK)
-# Which cases explain a row that is not as it should be, or should not be at all.
-EXPLAINING: dict[str, tuple[Case.Kind, ...]] = {
+# Cases that tell of something unusual about a row, although the books agree on it.
+NOTABLE: dict[str, tuple[Case.Kind, ...]] = {
     Movement.Kind.CAPTURE: (
-        Case.Kind.UNKNOWN_MONEY,
         Case.Kind.DUPLICATE_CAPTURE,
         Case.Kind.LATE_PAYMENT,
         Case.Kind.AMOUNT_MISMATCH,
@@ -45,29 +47,30 @@ EXPLAINING: dict[str, tuple[Case.Kind, ...]] = {
         Case.Kind.MISSING_AT_SUMUP,
         Case.Kind.ATTEMPT_STUCK,
     ),
-    Movement.Kind.REFUND: (
-        Case.Kind.EXTERNAL_REFUND,
-        Case.Kind.REFUND_UNKNOWN,
-        Case.Kind.REFUND_FAILED,
-        Case.Kind.UNKNOWN_MONEY,
-    ),
-    Movement.Kind.CHARGEBACK: (Case.Kind.CHARGEBACK, Case.Kind.UNKNOWN_MONEY),
+    Movement.Kind.REFUND: (Case.Kind.EXTERNAL_REFUND, Case.Kind.REFUND_UNKNOWN, Case.Kind.REFUND_FAILED),
+    Movement.Kind.CHARGEBACK: (Case.Kind.CHARGEBACK,),
 }
 
-DIFFERENCES = """
+BOTH = """
 WITH theirs AS (
-    SELECT kind, transaction_id, sum(amount) AS amount FROM payments_theirrow WHERE close_id = %(close)s
+    SELECT kind, transaction_id, sum(amount) AS amount, min(currency) AS currency FROM payments_theirrow
+    WHERE close_id = %(close)s
     GROUP BY kind, transaction_id
 ), ours AS (
-    SELECT kind, transaction_id, sum(abs(amount)) AS amount FROM payments_movement
+    SELECT kind, transaction_id, sum(abs(amount)) AS amount, min(currency) AS currency FROM payments_movement
     WHERE happened_at >= %(start)s AND happened_at < %(end)s AND kind = ANY(%(kinds)s) AND merchant_code = %(merchant)s
     GROUP BY kind, transaction_id
 )
-SELECT kind, transaction_id, coalesce(ours.amount, 0), coalesce(theirs.amount, 0)
-  FROM ours FULL JOIN theirs USING (kind, transaction_id)
- WHERE ours.amount IS DISTINCT FROM theirs.amount AND (kind, transaction_id) > (%(kind)s, %(transaction)s)
- ORDER BY kind, transaction_id LIMIT %(most)s
 """
+DIFFERENCES = f"""{BOTH}
+SELECT kind, transaction_id, coalesce(ours.amount, 0), coalesce(theirs.amount, 0),
+       coalesce(theirs.currency, ours.currency)
+  FROM ours FULL JOIN theirs USING (kind, transaction_id)
+ WHERE (ours.amount, ours.currency) IS DISTINCT FROM (theirs.amount, theirs.currency)
+   AND (kind, transaction_id) > (%(kind)s, %(transaction)s)
+ ORDER BY kind, transaction_id LIMIT %(most)s
+"""  # noqa: S608 - nothing but the sentence above
+TRANSACTIONS = f"{BOTH} SELECT count(*) FROM ours FULL JOIN theirs USING (kind, transaction_id)"  # noqa: S608
 DIGEST = """
 SELECT encode(sha256(convert_to(coalesce(
            string_agg(concat_ws('|', kind, sumup_id, transaction_id, order_id, amount, currency), E'\n' ORDER BY id),
@@ -90,6 +93,7 @@ class Difference:
     transaction_id: str
     ours: Decimal
     theirs: Decimal
+    currency: str  # theirs, if they know of it
 
 
 def bounds(day: date) -> tuple[datetime, datetime]:
@@ -116,7 +120,7 @@ def close_day(day: date, *, progress: Progress = lambda close: None, stop_at: da
             _compare(close)
             _finish(close)
     finally:
-        DailyClose.objects.filter(pk=close.pk).exclude(status=DailyClose.Status.CLOSED).update(leased_until=None)
+        _let_go(close)
     progress(close)
     return close
 
@@ -140,6 +144,20 @@ def _take(day: date) -> DailyClose:
     return close
 
 
+def _hold(close: DailyClose) -> None:
+    """Go on being the one process at work on this day; BeingClosed if another one took it as the lease had lapsed."""
+    until = timezone.now() + LEASE
+    if not DailyClose.objects.filter(pk=close.pk, leased_until=close.leased_until).update(leased_until=until):
+        raise BeingClosed(str(close.day))
+    close.leased_until = until
+
+
+def _let_go(close: DailyClose) -> None:
+    """Give our own lease back, so that nobody has to wait for it to lapse."""
+    if close.leased_until is not None:
+        DailyClose.objects.filter(pk=close.pk, leased_until=close.leased_until).update(leased_until=None)
+
+
 def _read(close: DailyClose, progress: Progress, stop_at: datetime | None) -> None:
     """Copy SumUp's rows of the day, page by page, and let our books catch up with them."""
     start, end = bounds(close.day)
@@ -155,6 +173,7 @@ def _read(close: DailyClose, progress: Progress, stop_at: datetime | None) -> No
 
 @transaction.atomic
 def _keep(close: DailyClose, rows: list[HistoryRow], next_page: str, read: int) -> None:
+    _hold(close)
     TheirRow.objects.bulk_create(
         [
             TheirRow(
@@ -171,28 +190,78 @@ def _keep(close: DailyClose, rows: list[HistoryRow], next_page: str, read: int) 
         ignore_conflicts=True,
     )
     close.cursor, close.rows_read = next_page, close.rows_read + read
-    close.leased_until = timezone.now() + LEASE
     if not next_page:
         close.status = DailyClose.Status.COMPARING
     close.save()
 
 
+# --- Payouts ----------------------------------------------------------------------------------------------------------
+
+
 def _take_payouts(close: DailyClose) -> None:
-    """Take over what SumUp kept and paid out on the day, for every payment of ours."""
-    for record in sumup.get_payouts(close.day, close.day):
-        capture = _find_capture_by_code(record.transaction_code)
-        if capture is None or record.status == "FAILED":
-            continue  # a stray's: its own case tells of it
-        with transaction.atomic():
-            orders.lock(capture.order_id)
-            if record.kind == "PAYOUT":
-                ledger.record_fee(capture, record.fee, record.at)
-            ledger.record_payout(capture, record)
+    """Take over what SumUp kept and paid out, for every payment of ours. A day that cannot be told in one answer
+    stays unexplained until a person has accepted that."""
+    for days in range(PAYOUT_DAYS):
+        day = close.day - timedelta(days=days)
+        try:
+            records = sumup.get_payouts(day, day)
+        except sumup.SumUpCutOff:
+            records = []
+            if day == close.day:
+                _note_cut_off(close)
+        for first in range(0, len(records), PAYOUTS_AT_ONCE):
+            _hold(close)
+            _write_payouts(records[first : first + PAYOUTS_AT_ONCE])
 
 
-def _find_capture_by_code(code: str) -> Movement | None:
-    payments = Payment.objects.filter(transaction_code=code, merchant_code=settings.SUMUP_MERCHANT_CODE)
-    return Movement.objects.filter(kind=Movement.Kind.CAPTURE, payment__in=payments).order_by("pk").first()
+def _note_cut_off(close: DailyClose) -> None:
+    what = _("SumUp paid more out than it tells in one answer: fees and payouts of this day are not all written down.")
+    case = _find_accepted(Case.Kind.UNKNOWN_MONEY, close, None)
+    if case is None:
+        Case.open(Case.Kind.UNKNOWN_MONEY, close, what)
+    _write_finding(close, Difference(Movement.Kind.PAYOUT, "", Decimal(0), Decimal(0), settings.CURRENCY), case, what)
+
+
+def _write_payouts(records: list[PayoutRecord]) -> None:
+    """Write down those of them that are new and of a payment of ours; a stray's own case tells of the others."""
+    captures = _find_captures_by_code({record.transaction_code for record in records})
+    payouts = Movement.objects.filter(merchant_code=settings.SUMUP_MERCHANT_CODE, kind=Movement.Kind.PAYOUT)
+    known = set(payouts.filter(sumup_id__in=[record.id for record in records]).values_list("sumup_id", flat=True))
+    for record in records:
+        capture = captures.get(record.transaction_code)
+        if capture is not None and record.status != "FAILED" and record.id not in known:
+            _write_payout(capture, record)
+
+
+def _find_captures_by_code(codes: set[str]) -> dict[str, Movement]:
+    captures = Movement.objects.select_related("payment", "order").filter(
+        kind=Movement.Kind.CAPTURE,
+        payment__transaction_code__in=codes - {""},
+        merchant_code=settings.SUMUP_MERCHANT_CODE,
+    )
+    return {capture.payment.transaction_code: capture for capture in captures.order_by("-pk") if capture.payment}
+
+
+@transaction.atomic
+def _write_payout(capture: Movement, record: PayoutRecord) -> None:
+    orders.lock(capture.order_id)
+    if record.kind == "PAYOUT":
+        ledger.record_fee(capture, record.fee, record.at)
+    ledger.record_payout(_find_deducted(capture, record) or capture, record)
+
+
+def _find_deducted(capture: Movement, record: PayoutRecord) -> Movement | None:
+    """The refund or chargeback that a deduction is made for: the stalls that gave it bear it.
+
+    The record does not name it, so of equal amounts the first deduction is for the first.
+    """
+    kind = {"REFUND_DEDUCTION": Movement.Kind.REFUND, "CHARGE_BACK_DEDUCTION": Movement.Kind.CHARGEBACK}
+    equal = Movement.objects.filter(transaction_id=capture.transaction_id, amount=record.amount)
+    before = equal.filter(kind=Movement.Kind.PAYOUT).count()
+    return equal.filter(kind=kind.get(record.kind, "")).order_by("happened_at", "pk")[before : before + 1].first()
+
+
+# --- Comparing --------------------------------------------------------------------------------------------------------
 
 
 def _compare(close: DailyClose) -> None:
@@ -205,83 +274,113 @@ def _compare(close: DailyClose) -> None:
 
 def _differences(close: DailyClose) -> Iterator[Difference]:
     """The transactions that differ, a few hundred at a time."""
-    last = Difference("", "", Decimal(0), Decimal(0))
+    last = Difference("", "", Decimal(0), Decimal(0), "")
     while batch := _differences_after(close, last):
         yield from batch
         last = batch[-1]
 
 
 def _differences_after(close: DailyClose, last: Difference) -> list[Difference]:
-    start, end = bounds(close.day)
+    more = {"kind": last.kind, "transaction": last.transaction_id, "most": DIFFERENCES_AT_ONCE}
     with connection.cursor() as cursor:
-        cursor.execute(
-            DIFFERENCES,
-            {
-                "close": close.pk,
-                "start": start,
-                "end": end,
-                "kinds": list(COMPARED),
-                "merchant": settings.SUMUP_MERCHANT_CODE,
-                "kind": last.kind,
-                "transaction": last.transaction_id,
-                "most": DIFFERENCES_AT_ONCE,
-            },
-        )
+        cursor.execute(DIFFERENCES, _of_the_day(close) | more)
         return [Difference(*row) for row in cursor.fetchall()]
+
+
+def _of_the_day(close: DailyClose) -> dict[str, Any]:
+    start, end = bounds(close.day)
+    merchant = settings.SUMUP_MERCHANT_CODE
+    return {"close": close.pk, "start": start, "end": end, "kinds": list(COMPARED), "merchant": merchant}
 
 
 def _judge(close: DailyClose, difference: Difference) -> None:
     """Look at SumUp's own record of a transaction that differs: it matches after all, or a case explains it, or not."""
+    _hold(close)
+    what = _("%(kind)s %(transaction)s: ours %(ours)s, SumUp's %(theirs)s %(currency)s")
+    what %= {**vars(difference), "transaction": difference.transaction_id}
     capture = history.find_capture(difference.transaction_id)
-    if capture is not None and capture.payment is not None and _matches_after_all(difference, capture.payment):
+    if capture is None or capture.payment is None:
+        case = _find_case_of_stray(difference)
+    elif (full := _read_again(difference, capture.payment)) is None:
+        case = _open_missing(difference, capture.payment)
+    elif _agrees(difference, full):
+        _settle_doubts(capture.payment)
         return
-    case = _find_case(difference.kind, difference.transaction_id)
-    what = _("%(kind)s %(transaction)s: ours %(ours)s, SumUp's %(theirs)s")
-    _write_finding(close, difference, case, what % {**vars(difference), "transaction": difference.transaction_id})
+    else:
+        case = _find_reason(difference, capture.payment, what)
+    _write_finding(close, difference, case, what)
 
 
-def _matches_after_all(difference: Difference, payment: Payment) -> bool:
-    """The history may lag, or put a refund on the other side of midnight: the transaction itself knows best."""
+def _read_again(difference: Difference, payment: Payment) -> FullTransaction | None:
+    """What SumUp says of the transaction itself, taken into our books; None if it does not know it."""
     try:
         full = sumup.get_transaction(difference.transaction_id)
     except sumup.SumUpNotFound:
-        Case.open(
-            Case.Kind.MISSING_AT_SUMUP,
-            payment,
-            _("We wrote this payment down, but SumUp does not show it any more."),
-            at_stake=difference.ours,
-        )
-        return False
+        return None
     events.take_in(payment, full)
-    ours = Movement.objects.filter(kind=difference.kind, transaction_id=difference.transaction_id)
-    written: Decimal = abs(ours.aggregate(sum=Sum("amount"))["sum"] or Decimal(0))
+    return full
+
+
+def _agrees(difference: Difference, full: FullTransaction) -> bool:
+    """The history may lag, or put a refund on the other side of midnight: the transaction itself knows best."""
+    movements = Movement.objects.filter(kind=difference.kind, transaction_id=difference.transaction_id)
+    ours: Decimal = abs(movements.aggregate(sum=Sum("amount"))["sum"] or Decimal(0))
+    if movements.exclude(currency=full.transaction.currency).exists():
+        return False
     if difference.kind == Movement.Kind.CAPTURE:
-        return full.transaction.amount == written and full.transaction.status in sumup.MOVED_MONEY
+        return full.transaction.amount == ours and full.transaction.status in sumup.MOVED_MONEY
     kind = "REFUND" if difference.kind == Movement.Kind.REFUND else "CHARGE_BACK"
-    return sum((event.amount for event in full.of_kind(kind)), Decimal(0)) == written
+    return sum((event.amount for event in full.of_kind(kind)), Decimal(0)) == ours
 
 
-def _find_case(kind: str, transaction_id: str) -> Case | None:
-    """The case that explains a transaction, open or resolved: the newest about its payment, refunds, or stray."""
-    mine = Q(movements__transaction_id=transaction_id)
-    subjects = [
-        *Payment.objects.filter(mine).distinct(),
-        *Refund.objects.filter(transaction_id=transaction_id),
-        *Stray.objects.filter(transaction_id=transaction_id),
-    ]
-    return Case.objects.filter(kind__in=EXPLAINING[kind]).about(*subjects).order_by("-opened_at").first()
+def _settle_doubts(payment: Payment) -> None:
+    for kind in (Case.Kind.MISSING_AT_SUMUP, Case.Kind.UNKNOWN_MONEY):
+        Case.settle(kind, payment, _("SumUp's record of the payment agrees with ours."))
+
+
+def _find_case_of_stray(difference: Difference) -> Case | None:
+    strays = Stray.objects.filter(transaction_id=difference.transaction_id)
+    return Case.objects.filter(kind=Case.Kind.UNKNOWN_MONEY).about(*strays).order_by("-opened_at").first()
+
+
+def _open_missing(difference: Difference, payment: Payment) -> Case:
+    what_happened = _("We wrote this payment down, but SumUp does not show it any more.")
+    Case.open(Case.Kind.MISSING_AT_SUMUP, payment, what_happened, at_stake=difference.ours)
+    return Case.objects.filter(kind=Case.Kind.MISSING_AT_SUMUP).about(payment).latest("opened_at")
+
+
+def _find_reason(difference: Difference, payment: Payment, what: str) -> Case | None:
+    """The case that explains why books that both know a transaction differ. Where there is none a person is asked,
+    and the row stays unexplained until they have accepted this very difference."""
+    if difference.kind == Movement.Kind.REFUND:
+        refunds = payment.refunds.filter(transaction_id=difference.transaction_id)
+        doubt = Case.objects.unresolved().filter(kind=Case.Kind.REFUND_UNKNOWN).about(*refunds).first()
+        if doubt is not None:
+            return doubt
+    at_stake = abs(difference.ours - difference.theirs)
+    kind = Case.Kind.MISSING_AT_SUMUP if difference.ours > difference.theirs else Case.Kind.UNKNOWN_MONEY
+    accepted = _find_accepted(kind, payment, at_stake)
+    if accepted is None:
+        Case.open(kind, payment, what, at_stake=at_stake)
+    return accepted
+
+
+def _find_accepted(kind: Case.Kind, subject: Subject, at_stake: Decimal | None) -> Case | None:
+    """The case of this kind and sum that a person resolved, leaving things as they are."""
+    resolved = Case.objects.filter(kind=kind, at_stake=at_stake, resolved_by__isnull=False).about(subject)
+    return resolved.filter(status=Case.Status.RESOLVED).order_by("-opened_at").first()
 
 
 def _note_cases(close: DailyClose, kind: str) -> None:
     """Rows that match, but that a case is about, are explained by it: a day says what was unusual."""
     movements = _movements_of(close.day).filter(kind=kind)
-    about: QuerySet[Any] = movements.values("payment__uuid" if kind != Movement.Kind.REFUND else "refund__uuid")
-    cases = Case.objects.filter(kind__in=EXPLAINING[kind], subject_uuid__in=about).order_by("opened_at")
+    subject = "refund__uuid" if kind == Movement.Kind.REFUND else "payment__uuid"
+    about: QuerySet[Any] = movements.values(subject)
+    cases = Case.objects.filter(kind__in=NOTABLE[kind], subject_uuid__in=about).order_by("opened_at", "pk")
     for case in cases.iterator():
-        named = movements.filter(Q(payment__uuid=case.subject_uuid) | Q(refund__uuid=case.subject_uuid))
-        for movement in named:
+        for movement in movements.filter(**{subject: case.subject_uuid}):
             amount = abs(movement.amount)
-            row = Difference(kind, movement.transaction_id, amount, amount)
+            row = Difference(kind, movement.transaction_id, amount, amount, movement.currency)
             _write_finding(close, row, case, case.what_happened)
 
 
@@ -301,6 +400,7 @@ def _write_finding(close: DailyClose, row: Difference, case: Case | None, what: 
 @transaction.atomic
 def _finish(close: DailyClose) -> None:
     """Write the figures down; closed if nothing is unexplained and the day is over."""
+    _hold(close)
     close.figures = _figures(close)
     close.digest = digest(close.day)
     close.finished_at = timezone.now()
@@ -321,15 +421,22 @@ def _figures(close: DailyClose) -> dict[str, Any]:
     theirs = close.their_rows.order_by().values_list("kind").annotate(Count("pk"), Sum("amount"))
     explained = close.findings.filter(case__isnull=False).count()
     unexplained = close.findings.filter(case=None).count()
-    transactions = close.their_rows.values("kind", "transaction_id").distinct().count()
+    found = close.findings.filter(kind__in=COMPARED).count()
     return {
         "ours": {kind: {"rows": rows, "sum": str(total)} for kind, rows, total in ours},
         "theirs": {kind: {"rows": rows, "sum": str(total)} for kind, rows, total in theirs},
-        "matched": max(transactions - explained - unexplained, 0),
+        "matched": _count_transactions(close) - found,
         "explained": explained,
         "unexplained": unexplained,
         "rows_read": close.rows_read,
     }
+
+
+def _count_transactions(close: DailyClose) -> int:
+    """How many transactions either side knows on the day; one that was paid and refunded counts twice."""
+    with connection.cursor() as cursor:
+        cursor.execute(TRANSACTIONS, _of_the_day(close))
+        return int(cursor.fetchone()[0])
 
 
 def _movements_of(day: date) -> QuerySet[Movement]:
@@ -380,11 +487,14 @@ def close_due(*, stop_at: datetime) -> None:
             close_day(day, stop_at=stop_at)
         except (sumup.SumUpError, BeingClosed) as error:
             logger.warning("%s could not be closed now: %s", day, error)
+        except Exception:
+            logger.exception("%s could not be closed; the others go on.", day)
 
 
 def days_to_close() -> list[date]:
     """The days that are over and not closed: all since the first close, or else yesterday; red ones after a pause."""
-    yesterday = timezone.localdate() - timedelta(days=1)
+    # The last payments of a day need their time to settle before anybody worries about them.
+    yesterday = timezone.localdate(timezone.now() - history.TIME_TO_SETTLE) - timedelta(days=1)
     rounds = DailyClose.objects.filter(day__gte=yesterday - timedelta(days=35), day__lte=yesterday)
     present = {close.day: close for close in rounds.order_by("day", "round")}
     first = min(present, default=yesterday)

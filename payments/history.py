@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from cartsite.models import Case
+from orders import services as orders
 from orders.models import NUMBER_ALPHABET, Order
 from payments import events, sumup, sweeping
 from payments.models import Movement, Payment, Reading, Stray
@@ -75,21 +76,29 @@ def take_in(rows: Iterable[HistoryRow]) -> None:
             _catch_up(row)
         except sumup.SumUpError as error:
             logger.warning("Transaction %s: %s", row.transaction_id, error)
+        except Exception:
+            logger.exception("Transaction %s could not be taken in; the others go on.", row.transaction_id)
 
 
 def _find_news(rows: list[HistoryRow]) -> list[HistoryRow]:
     """Those rows that our books do not know, found with two queries for them all."""
-    ids, merchant = [row.id for row in rows], settings.SUMUP_MERCHANT_CODE
-    moved = Movement.objects.filter(merchant_code=merchant, sumup_id__in=ids).values_list("kind", "sumup_id")
+    ids, merchant = [_our_id(row) for row in rows], settings.SUMUP_MERCHANT_CODE
+    moved = Movement.objects.filter(merchant_code=merchant, kind__in=KINDS.values(), sumup_id__in=ids)
     strays = Stray.objects.filter(merchant_code=merchant, transaction_id__in=ids).values_list("transaction_id")
-    known = {*moved, *((Movement.Kind.CAPTURE, name) for (name,) in strays)}
-    return [row for row in rows if (KINDS[row.kind], row.id) not in known]
+    known = {*moved.values_list("kind", "sumup_id"), *((Movement.Kind.CAPTURE, name) for (name,) in strays)}
+    return [row for row in rows if (KINDS[row.kind], _our_id(row)) not in known]
+
+
+def _our_id(row: HistoryRow) -> str:
+    """The name under which our books have it: a payment goes by its transaction, whatever its row is called."""
+    return row.transaction_id if row.kind == "PAYMENT" else row.id
 
 
 def _catch_up(row: HistoryRow) -> None:
     if row.kind == "PAYMENT":
-        if not _settle_its_order(row):
-            _report_stray(row)
+        order = _find_order(row)
+        if order is None or not _settle_its_order(row, order):
+            _report_stray(row, order)
         return
     capture = find_capture(row.transaction_id)
     if capture is not None and capture.payment is not None:
@@ -104,11 +113,8 @@ def find_capture(transaction_id: str) -> Movement | None:
     ).first()
 
 
-def _settle_its_order(row: HistoryRow) -> bool:
+def _settle_its_order(row: HistoryRow, order: Order) -> bool:
     """Look at the attempts of the order that the row names; True if that explains it, or may still."""
-    order = _find_order(row)
-    if order is None:
-        return False
     for payment in order.payments.exclude(status=Payment.Status.CAPTURED):
         sweeping.look_now(payment.pk)
     return find_capture(row.transaction_id) is not None or timezone.now() - row.at < TIME_TO_SETTLE
@@ -121,8 +127,12 @@ def _find_order(row: HistoryRow) -> Order | None:
 
 
 @transaction.atomic
-def _report_stray(row: HistoryRow) -> None:
+def _report_stray(row: HistoryRow, order: Order | None) -> None:
     """Money that no attempt of ours explains: kept, and a person is asked, once."""
+    if order is not None:
+        orders.lock(order.pk)
+        if find_capture(row.transaction_id) is not None:
+            return  # another process has just written it down
     stray, is_new = Stray.objects.get_or_create(
         merchant_code=settings.SUMUP_MERCHANT_CODE,
         transaction_id=row.transaction_id,

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from orders import services as orders
 from orders.models import Order
-from payments import releasing, schedule, sending
+from payments import ledger, releasing, schedule, sending
 from payments.models import Payment
 
 LONGEST = timedelta(minutes=30)  # as long as SumUp's page is usable
@@ -64,7 +64,7 @@ def _reserve(order: Order) -> Payment:
     now = timezone.now()
     if order.deadline - now < WORTH_STARTING:
         raise CannotPay(_("There is too little time left to pay this order. Change your basket to order afresh."))
-    amount = order.total - order.movements.all().net()
+    amount = order.total - ledger.money_of(order).net  # what is to go back counts as gone
     if amount <= 0:
         raise CannotPay(_("Nothing is left to pay."))
     lapse = now + schedule.LEASE  # if this process dies, the sweep goes on from there

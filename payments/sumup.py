@@ -48,6 +48,10 @@ class SumUpConflict(SumUpInDoubt):
     """HTTP 409: the thing is in another state than we thought. Look again."""
 
 
+class SumUpCutOff(SumUpInDoubt):
+    """There is more than one answer holds, and no way to ask for the rest."""
+
+
 class SumUpRefused(SumUpError):
     """A definite no (4xx): trying the same again changes nothing."""
 
@@ -264,7 +268,7 @@ MOST_PAYOUTS = 9999  # in one answer, which has no second page
 
 
 def get_payouts(first: date, last: date) -> list[PayoutRecord]:
-    """What was paid out from one day to another, both included (SumUp's dates). Raises SumUpInDoubt on an answer that
+    """What was paid out from one day to another, both included (SumUp's dates). Raises SumUpCutOff on an answer that
     may have been cut off."""
     path = f"/v1.0/merchants/{settings.SUMUP_MERCHANT_CODE}/payouts"
     span = {"start_date": first.isoformat(), "end_date": last.isoformat(), "limit": str(MOST_PAYOUTS)}
@@ -272,7 +276,7 @@ def get_payouts(first: date, last: date) -> list[PayoutRecord]:
     if not isinstance(answer, list):
         raise SumUpInDoubt("The payouts are not a list")
     if len(answer) >= MOST_PAYOUTS:
-        raise SumUpInDoubt("More payouts in one day than SumUp tells in one answer")
+        raise SumUpCutOff("More payouts in one day than SumUp tells in one answer")
     return [_read_payout(row) for row in answer if isinstance(row, dict)]
 
 
@@ -406,10 +410,11 @@ def _read_history_row(row: dict[str, Any]) -> HistoryRow:
 
 
 def _read_payout(row: dict[str, Any]) -> PayoutRecord:
+    kind, amount = str(row.get("type", "")), _read_number(row.get("amount", 0))
     return PayoutRecord(
         id=str(row.get("id", "")),
-        kind=str(row.get("type", "")),
-        amount=_read_number(row.get("amount", 0)),
+        kind=kind,
+        amount=amount if kind == "PAYOUT" else -abs(amount),  # the type alone tells which way it went
         fee=abs(_read_number(row.get("fee") or 0)),
         currency=str(row.get("currency", "")),
         status=str(row.get("status", "")),

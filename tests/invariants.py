@@ -1,26 +1,37 @@
 """What must be true at every commit, whatever happened before."""
 
 from decimal import Decimal
+from typing import Any
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from bookings.models import Booking, Pool
 from cartsite.models import Case
 from orders.models import Order, OrderLine
-from payments.models import Movement, Payment
+from payments import ledger
+from payments.models import Movement, MovementShare, Payment, Refund
 
 ENDED_UNSOLD = (Order.Status.EXPIRED, Order.Status.CANCELLED)
 SOLD = (Order.Status.CONFIRMED, Order.Status.COMPLETED)
+# Refunds whose money has left, as far as anybody can say.
+WENT_BACK = (Refund.Status.DONE, Refund.Status.EXTERNAL)
 
 
 def assert_books_balance() -> None:
-    """Check every pool, payment and order there is against the rules of the domain (its section 4)."""
+    """Check every pool, payment, refund and order there is against the rules of the domain (its section 4)."""
     for pool in Pool.objects.all():
         assert_pool_balances(pool)
     for payment in Payment.objects.all():
         assert_payment_balances(payment)
+        assert_refunds_fit(payment)
+    for refund in Refund.objects.all():
+        assert_refund_moved_its_money_once(refund)
+    for movement in Movement.objects.all():
+        assert_shares_add_up(movement)
     for order in Order.objects.all():
         assert_order_balances(order)
+        assert_no_stall_pays_in(order)
+        assert_money_agrees(order)
 
 
 def assert_pool_balances(pool: Pool) -> None:
@@ -34,6 +45,53 @@ def assert_payment_balances(payment: Payment) -> None:
     """It is captured if and only if money of it was written down."""
     captures = payment.movements.filter(kind=Movement.Kind.CAPTURE).count()
     assert (payment.status == Payment.Status.CAPTURED) == (captures > 0), f"{payment} with {captures} captures"
+
+
+def assert_refunds_fit(payment: Payment) -> None:
+    """Refunds that have not failed never exceed what came, and one at a time is under way.
+
+    Whatever was done at SumUp is a fact, even beyond that; but then nothing is promised on top of it.
+    """
+    captured = sum_of(payment.movements.filter(kind=Movement.Kind.CAPTURE))
+    ours = sum_of(payment.refunds.exclude(status__in=(Refund.Status.FAILED, Refund.Status.EXTERNAL)))
+    assert ours <= captured, f"{payment}: {ours} of {captured} go back."
+    waiting = sum_of(payment.refunds.filter(status=Refund.Status.REQUESTED))
+    assert waiting <= max(payment.movements.all().net(), Decimal(0)), f"{payment}: {waiting} more is to go back."
+    assert payment.refunds.filter(status__in=Refund.UNDER_WAY).count() <= 1, f"{payment}: two refunds are under way."
+
+
+def assert_refund_moved_its_money_once(refund: Refund) -> None:
+    """One movement of its amount if its money has left, and else none."""
+    moved = list(Movement.objects.filter(refund=refund).values_list("amount", flat=True))
+    assert moved == ([-refund.amount] if refund.status in WENT_BACK else []), f"{refund}: {moved}"
+
+
+def assert_shares_add_up(movement: Movement) -> None:
+    """The stalls' shares of a movement are all of it."""
+    assert sum_of(movement.shares.all()) == movement.amount, f"{movement}: {list(movement.shares.all())}"
+
+
+def assert_no_stall_pays_in(order: Order) -> None:
+    """No stall but the house gave back more of the order's money than it got, nor got more than it was to get."""
+    has = MovementShare.objects.filter(movement__order=order, movement__kind__in=Movement.SHOPPERS)
+    for stall, amount in has.exclude(stall__is_house=True).order_by().values_list("stall").annotate(Sum("amount")):
+        allocations = [a.amount for line in order.lines.all() for a in line.allocations.filter(stall=stall)]
+        agreed = sum(allocations, Decimal(0))
+        assert 0 <= amount <= agreed, f"{order}: stall {stall} has {amount} of {agreed}."
+
+
+def assert_money_agrees(order: Order) -> None:
+    """What the order's money is said to be is what its movements and refunds add up to."""
+    money = ledger.money_of(order)
+    assert money.came_in - money.went_back - money.charged_back == order.movements.all().net(), f"{order}: {money}"
+    assert money.promised == sum_of(order.refunds.filter(status__in=Refund.ALIVE)), f"{order}: {money}"
+    assert money.went_back == sum_of(order.refunds.filter(status__in=WENT_BACK)), f"{order}: {money}"
+
+
+def sum_of(rows: QuerySet[Any]) -> Decimal:
+    """The sum of their amounts."""
+    total: Decimal | None = rows.aggregate(sum=Sum("amount"))["sum"]
+    return total or Decimal(0)
 
 
 def assert_order_balances(order: Order) -> None:
@@ -70,8 +128,8 @@ def assert_nothing_is_held(lines: list[OrderLine]) -> None:
 
 def assert_was_paid(order: Order) -> None:
     """What came in covers the order (whatever went out again since)."""
-    came_in = order.movements.filter(kind__in=(Movement.Kind.CAPTURE, Movement.Kind.CASH))
-    assert (came_in.aggregate(sum=Sum("amount"))["sum"] or Decimal(0)) >= order.total, f"{order} is not paid."
+    came_in = order.movements.filter(kind__in=(Movement.Kind.CAPTURE, Movement.Kind.CASH), amount__gt=0)
+    assert sum_of(came_in) >= order.total, f"{order} is not paid."
 
 
 def assert_places_were_issued(lines: list[OrderLine]) -> None:

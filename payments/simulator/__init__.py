@@ -12,18 +12,25 @@ In tests it also runs inside the process:
         simulator.pay(checkout_id)
 """
 
-from payments.simulator.checkouts import Checkout, CheckoutStatus, Transaction, TransactionStatus
+from payments.simulator.checkouts import Checkout, CheckoutStatus
 from payments.simulator.clock import Clock
+from payments.simulator.events import Event, EventType, Statement
+from payments.simulator.refusals import Refused
 from payments.simulator.server import SimulatorServer, serve
+from payments.simulator.transactions import Transaction, TransactionStatus
 from payments.simulator.world import Merchant, Simulator
 
 __all__ = [
     "Checkout",
     "CheckoutStatus",
     "Clock",
+    "Event",
+    "EventType",
     "Merchant",
+    "Refused",
     "Simulator",
     "SimulatorServer",
+    "Statement",
     "Transaction",
     "TransactionStatus",
     "serve",

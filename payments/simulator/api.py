@@ -1,14 +1,14 @@
-"""The API of SumUp, as far as it is simulated: the paths, the faults on the way, and the dialects of refusal."""
+"""The API of SumUp, as far as it is simulated: the key, the paths, and checkouts."""
 
-import secrets
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 from hmac import compare_digest
 from typing import Any
 
-from payments.simulator.answers import write_checkout, write_full_transaction, write_merchant
+from payments.simulator.answers import write_checkout, write_merchant
 from payments.simulator.checkouts import Checkout
 from payments.simulator.creating import InvalidFields
+from payments.simulator.dialects import constraint, gateway, legacy, not_found, problem, with_faults
 from payments.simulator.exchange import (
     Answer,
     BadRequest,
@@ -16,27 +16,12 @@ from payments.simulator.exchange import (
     NoSuchPath,
     Request,
     Routes,
-    answer_html,
     answer_json,
     find_handler,
 )
-from payments.simulator.world import (
-    AlreadyProcessed,
-    DuplicateReference,
-    ForeignMerchant,
-    SeenRequest,
-    Simulator,
-    UnknownCheckout,
-)
-
-RETRY_AFTER = "2"
-# In place of the answer, before anything was done.
-FAULTS: dict[str, Callable[[], Answer]] = {
-    "429": lambda: problem(429, "too-many-requests", "Too many requests"),
-    "429_retry_after": lambda: _with_header(FAULTS["429"](), "Retry-After", RETRY_AFTER),
-    "500": lambda: problem(500, "internal-error", "Internal server error"),
-    "html": lambda: answer_html(502, "<html><body><h1>502 Bad Gateway</h1> (SIMULATION)</body></html>"),
-}
+from payments.simulator.money_api import MONEY_ROUTES
+from payments.simulator.refusals import AlreadyProcessed, DuplicateReference, ForeignMerchant, UnknownCheckout
+from payments.simulator.world import SeenRequest, Simulator
 
 
 def answer_api(world: Simulator, request: Request) -> Answer:
@@ -86,18 +71,12 @@ def _is_authorised(world: Simulator, request: Request) -> bool:
 
 def create_checkout(world: Simulator, request: Request) -> Answer:
     """POST: a new checkout, if the faults of the day allow."""
-    fault = world.behaviour.take("create")
-    if fault in FAULTS:
-        return FAULTS[fault]()
-    answer = _create(world, request)
-    if fault == "504":
-        return problem(504, "gateway-timeout", "Gateway timeout")
-    return replace(answer, lost=fault == "response_lost", delay=_slowness(world, fault))
+    return with_faults(world.behaviour, "create", partial(_create, world, request))
 
 
-def _create(world: Simulator, request: Request) -> Answer:
+def _create(world: Simulator, request: Request, fault: str) -> Answer:
     try:
-        return answer_json(201, _write(world, request, world.create(request.document())))
+        checkout = world.create(request.document())
     except BadRequest as error:
         return legacy(400, "INVALID", str(error))
     except InvalidFields as error:
@@ -108,6 +87,11 @@ def _create(world: Simulator, request: Request) -> Answer:
     except DuplicateReference:
         message = "Checkout with this checkout reference and pay to email already exists"
         return legacy(409, "DUPLICATED_CHECKOUT", message)
+    if fault == "webhook_first":
+        world.notify(checkout.id)
+        world.tick()
+        world.wait_for_webhooks()
+    return answer_json(201, _write(world, request, checkout))
 
 
 def read_checkout(world: Simulator, request: Request, checkout_id: str) -> Answer:
@@ -120,26 +104,20 @@ def find_checkouts(world: Simulator, request: Request) -> Answer:
     reference = request.parameter("checkout_reference")
     if reference is None:
         # What SumUp does without the filter is not known. We want to hear of it when we forget it.
-        return _constraint("checkout_reference must be given", "checkout_reference")
+        return constraint("checkout_reference must be given", "checkout_reference")
     return _read(world, lambda stale: [_write(world, request, c) for c in world.find(reference, stale=stale)])
 
 
 def _read(world: Simulator, look: Callable[[bool], Any]) -> Answer:
-    fault = world.behaviour.take("read")
-    if fault in FAULTS:
-        return FAULTS[fault]()
-    return replace(answer_json(200, look(fault == "stale")), delay=_slowness(world, fault))
-
-
-def _slowness(world: Simulator, fault: str) -> float:
-    return world.behaviour.number("slow_seconds") if fault == "slow" else 0
+    return with_faults(world.behaviour, "read", lambda fault: answer_json(200, look(fault == "stale")))
 
 
 def delete_checkout(world: Simulator, request: Request, checkout_id: str) -> Answer:
     """DELETE: no more payments on this checkout, unless one is under way and the behaviour lets it win."""
-    fault = world.behaviour.take("delete")
-    if fault in FAULTS:
-        return FAULTS[fault]()
+    return with_faults(world.behaviour, "delete", partial(_delete, world, request, checkout_id))
+
+
+def _delete(world: Simulator, request: Request, checkout_id: str, fault: str) -> Answer:
     try:
         checkout = world.delete(checkout_id, in_flight_wins=fault == "payment_in_flight_wins")
     except AlreadyProcessed:
@@ -148,29 +126,21 @@ def delete_checkout(world: Simulator, request: Request, checkout_id: str) -> Ans
 
 
 def _write(world: Simulator, request: Request, checkout: Checkout) -> dict[str, Any]:
-    return write_checkout(checkout, world.merchant, request.origin)
+    return write_checkout(checkout, world.merchant, request.origin, sandbox=_is_sandbox(world))
 
 
-# Transactions and the merchant.
-
-
-def read_transaction(world: Simulator, request: Request, merchant_code: str) -> Answer:
-    """GET: one transaction, by its id or its code."""
-    name = request.parameter("id") or request.parameter("transaction_code")
-    if not name:
-        return _constraint("One of id, transaction_code must be given", "id")
-    found = world.transaction(name) if merchant_code == world.merchant.code else None
-    hidden = world.behaviour.take("transaction_read") == "404_for_a_while"
-    if not found or (hidden and world.is_fresh(found[1])):
-        return not_found()
-    return answer_json(200, write_full_transaction(*found))
+# The merchant.
 
 
 def read_merchant(world: Simulator, request: Request, merchant_code: str) -> Answer:
     """GET: the merchant account the key belongs to."""
     if merchant_code != world.merchant.code:
         return problem(404, "not-found", "Requested resource couldn't be found.")
-    return answer_json(200, write_merchant(world.merchant))
+    return answer_json(200, write_merchant(world.merchant, sandbox=_is_sandbox(world)))
+
+
+def _is_sandbox(world: Simulator) -> bool:
+    return world.behaviour.choice("merchant_sandbox") == "sandbox"
 
 
 # A path with a slash at its end matches none of these, and SumUp refuses it too.
@@ -179,42 +149,6 @@ ROUTES: Routes = (
     ("GET", "/v0.1/checkouts", find_checkouts),
     ("GET", "/v0.1/checkouts/*", read_checkout),
     ("DELETE", "/v0.1/checkouts/*", delete_checkout),
-    ("GET", "/v2.1/merchants/*/transactions", read_transaction),
     ("GET", "/v1/merchants/*", read_merchant),
+    *MONEY_ROUTES,
 )
-
-
-# The dialects in which SumUp says no.
-
-
-def legacy(status: int, code: str, message: str) -> Answer:
-    """The oldest dialect."""
-    return answer_json(status, {"error_code": code, "message": message})
-
-
-def not_found() -> Answer:
-    """There is no such thing, or it belongs to somebody else."""
-    return legacy(404, "NOT_FOUND", "Resource not found")
-
-
-def gateway(status: int, code: str, message: str) -> Answer:
-    """The dialect whose status is a text."""
-    return answer_json(status, {"error_message": message, "error_code": code, "status_code": str(status)})
-
-
-def problem(status: int, kind: str, title: str, **more: str) -> Answer:
-    """The newest dialect, RFC 9457."""
-    document = {"type": f"https://developer.sumup.com/problem/{kind}", "title": title, "status": status}
-    answer = answer_json(status, document | more | {"trace_id": secrets.token_hex(16)})
-    return replace(answer, content_type="application/problem+json")
-
-
-def _constraint(message: str, parameter: str) -> Answer:
-    """The dialect of the transactions' endpoints."""
-    constraint = {"message": message, "reference": parameter}
-    details = {"title": "Bad Request", "details": "One or more of the parameters are invalid.", "status": 400}
-    return answer_json(400, details | {"failed_constraints": [constraint]})
-
-
-def _with_header(answer: Answer, name: str, value: str) -> Answer:
-    return replace(answer, headers={**answer.headers, name: value})

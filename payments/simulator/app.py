@@ -4,9 +4,11 @@ from payments.simulator.api import answer_api
 from payments.simulator.driver import answer_driver
 from payments.simulator.exchange import Answer, NoSuchMethod, NoSuchPath, Request, Routes, find_handler
 from payments.simulator.hosted_page import post_page, show_page
-from payments.simulator.overview import post_overview, show_overview
+from payments.simulator.levers import post_overview
+from payments.simulator.overview import show_overview
+from payments.simulator.refusals import UnknownCheckout
 from payments.simulator.rendering import answer_message
-from payments.simulator.world import Simulator, UnknownCheckout
+from payments.simulator.world import Simulator
 
 PAGES: Routes = (
     ("GET", "/", show_overview),

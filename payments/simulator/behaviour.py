@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+# Answers that come in place of the right one, before anything was done.
+FAULTS = ("429", "429_retry_after", "500", "html")
 # The choices of each switch; the first is how it stands when nobody touched it.
 CHOICES: dict[str, tuple[str, ...]] = {
     # normal: at once. concurrent: two at the same moment. twice: the second a second later. late: after late_seconds.
@@ -12,14 +14,26 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "webhooks": ("normal", "never", "twice", "concurrent", "late", "out_of_order"),
     # Nothing is created by 429, 429_retry_after, 500 and html. response_lost, slow and 504 do create, then say so
     # never, too late, or wrongly: a gateway that gave up waiting knows nothing of what happened behind it.
-    "create": ("ok", "response_lost", "429", "429_retry_after", "500", "504", "html", "slow"),
+    # webhook_first: a webhook about the checkout arrives before the answer does.
+    "create": ("ok", "response_lost", *FAULTS, "504", "slow", "webhook_first"),
     # Of one checkout and of the list by reference. stale: as it was before its last change, for ten seconds.
-    "read": ("ok", "stale", "500", "html", "slow"),
-    # 404_for_a_while: for ten seconds after the transaction last changed.
-    "transaction_read": ("ok", "404_for_a_while"),
+    "read": ("ok", "stale", *FAULTS, "slow"),
+    # 404_for_a_while: for ten seconds after the transaction was settled.
+    "transaction_read": ("ok", "404_for_a_while", *FAULTS, "slow"),
     # payment_in_flight_wins: DELETE answers 200 EXPIRED, and a payment already under way still makes it PAID.
-    # 500 changes nothing.
-    "delete": ("ok", "payment_in_flight_wins", "500"),
+    # response_lost and slow do deactivate, the others change nothing.
+    "delete": ("ok", "payment_in_flight_wins", "response_lost", *FAULTS, "slow"),
+    # Nothing is refunded by 200_failed, 409, 422, 429, 429_retry_after, 500 and html. All others do refund, and answer
+    # with 201, 204, nothing at all, too late, or wrongly. event_late: the API tells of it after event_late_seconds.
+    "refund": ("201", "204", "200_failed", "409", "422", "event_late", "response_lost", *FAULTS, "504", "slow"),
+    # What the status of a refunded transaction becomes: what was seen in the sandbox, or what the reference says.
+    "refunded_status": ("stays_successful", "becomes_refunded"),
+    # Whether a part of a payment can be refunded.
+    "partial_refunds": ("allowed", "full_only"),
+    "history": ("ok", *FAULTS, "slow"),
+    "payouts": ("ok", *FAULTS, "slow"),
+    # Whether the merchant account says that it is a sandbox.
+    "merchant_sandbox": ("sandbox", "live"),
     # What the API says of an unpaid checkout once its page has closed, 30 minutes after creation.
     "session_over": ("stays_pending", "becomes_expired"),
     # How a challenge ends that nobody answers.
@@ -32,11 +46,14 @@ NUMBERS: dict[str, tuple[int, int]] = {
     "settles_after": (0, 86_400),
     "challenge_seconds": (5, 86_400),
     "late_seconds": (3_600, 86_400),
+    "event_late_seconds": (30, 86_400),
     # Real seconds: what waits for the answer is a real client.
     "slow_seconds": (30, 600),
+    # Of the payments that are made from now on.
+    "fee_percent": (2, 100),
 }
 # The switches that can be told to fall back by themselves, see Behaviour.take.
-COUNTABLE = ("webhooks", "create", "read", "transaction_read", "delete")
+COUNTABLE = ("webhooks", "create", "read", "transaction_read", "delete", "refund", "history", "payouts")
 MOST_TIMES = 1_000_000
 
 
@@ -118,7 +135,7 @@ def _check_choice(name: str, value: Any) -> None:
 def _check_number(name: str, value: Any) -> None:
     most = NUMBERS[name][1]
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not 0 <= value <= most:
-        raise UnknownBehaviour(f"{name} is a number of seconds from 0 to {most}.")
+        raise UnknownBehaviour(f"{name} is a number from 0 to {most}.")
 
 
 def _check_times(times: Any) -> None:

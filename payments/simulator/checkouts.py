@@ -1,13 +1,12 @@
 """What a checkout is, and the steps of its life. Nothing here is ever changed in place: each step gives a new one."""
 
-import secrets
-import string
-import uuid
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+
+from payments.simulator.transactions import Transaction, TransactionStatus, new_code, new_id, transaction_from
 
 # Amounts with which the sandbox makes every payment fail, whatever the card.
 ALWAYS_DECLINED = frozenset(map(Decimal, ("11.00", "42.01", "42.76", "42.91")))
@@ -20,32 +19,6 @@ class CheckoutStatus(StrEnum):
     FAILED = "FAILED"
     PAID = "PAID"
     EXPIRED = "EXPIRED"
-
-
-class TransactionStatus(StrEnum):
-    """What one attempt to pay can be. REFUNDED is for the refunds to come."""
-
-    PENDING = "PENDING"
-    SUCCESSFUL = "SUCCESSFUL"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-    REFUNDED = "REFUNDED"
-
-
-@dataclass(frozen=True)
-class Transaction:
-    """One attempt to pay. While PENDING it knows when it will be settled, and as what."""
-
-    id: str
-    code: str
-    amount: Decimal
-    currency: str
-    started_at: datetime
-    changed_at: datetime
-    settles_at: datetime
-    settles_as: TransactionStatus
-    challenged: bool = False
-    status: TransactionStatus = TransactionStatus.PENDING
 
 
 @dataclass(frozen=True)
@@ -88,8 +61,8 @@ class Checkout:
 
     @property
     def successful(self) -> Transaction | None:
-        """The attempt that paid it, if one did."""
-        return next((t for t in self.transactions if t.status is TransactionStatus.SUCCESSFUL), None)
+        """The attempt that paid it, if one did, whether or not the money was given back since."""
+        return next((t for t in self.transactions if t.moved_money), None)
 
     def attempted(self, transaction: Transaction) -> "Checkout":
         """The checkout with one more attempt under way."""
@@ -139,12 +112,18 @@ class Checkout:
 
 
 def start_transaction(
-    checkout: Checkout, now: datetime, *, settles_at: datetime, settles_as: TransactionStatus, challenged: bool
+    checkout: Checkout,
+    now: datetime,
+    *,
+    settles_at: datetime,
+    settles_as: TransactionStatus,
+    challenged: bool,
+    fee: Decimal,
 ) -> Transaction:
     """A new attempt to pay the checkout in full."""
     return Transaction(
-        id=str(uuid.uuid4()),
-        code="T" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(9)),
+        id=new_id(),
+        code=new_code(),
         amount=checkout.amount,
         currency=checkout.currency,
         started_at=now,
@@ -152,6 +131,8 @@ def start_transaction(
         settles_at=settles_at,
         settles_as=settles_as,
         challenged=challenged,
+        fee=fee,
+        summary=checkout.description or "",
     )
 
 
@@ -169,16 +150,10 @@ def from_document(document: dict[str, Any]) -> Checkout:
             "date": datetime.fromisoformat(document["date"]),
             "valid_until": _moment(document["valid_until"]),
             "status": CheckoutStatus(document["status"]),
-            "transactions": tuple(map(_transaction_from, document["transactions"])),
+            "transactions": tuple(map(transaction_from, document["transactions"])),
             "notices": tuple(Notice(**n | {"due_at": _moment(n["due_at"])}) for n in document["notices"]),
         }
     )
-
-
-def _transaction_from(document: dict[str, Any]) -> Transaction:
-    dates = {name: datetime.fromisoformat(document[name]) for name in ("started_at", "changed_at", "settles_at")}
-    statuses = {name: TransactionStatus(document[name]) for name in ("settles_as", "status")}
-    return Transaction(**document | dates | statuses | {"amount": Decimal(document["amount"])})
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -2,14 +2,14 @@
 
 import re
 import secrets
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
 from payments.simulator.checkouts import Checkout
+from payments.simulator.money import is_amount, read_money
+from payments.simulator.transactions import new_id
 
 CURRENCIES = (
     *("BGN", "BRL", "CHF", "CLP", "COP", "CZK", "DKK", "EUR"),
@@ -19,8 +19,6 @@ PURPOSES = ("CHECKOUT", "SETUP_RECURRING_PAYMENT")
 REQUIRED = ("checkout_reference", "amount", "currency", "merchant_code")
 LONGEST_REFERENCE = 64
 LONGEST_TEXT = 2_048
-TOO_MUCH = 10_000_000
-PENNY = Decimal("0.01")
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -37,10 +35,10 @@ def build_checkout(document: dict[str, Any], now: datetime) -> Checkout:
     if faults := _find_faults(document, now):
         raise InvalidFields(faults)
     return Checkout(
-        id=str(uuid.uuid4()),
+        id=new_id(),
         page=f"c-{secrets.token_hex(16)}",
         reference=document["checkout_reference"],
-        amount=_money(document["amount"]),
+        amount=read_money(document["amount"]),
         currency=document["currency"],
         merchant_code=document["merchant_code"],
         date=now,
@@ -75,13 +73,6 @@ def _is_reference(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= LONGEST_REFERENCE
 
 
-def _is_amount(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        return False
-    # The bounds come first: they also keep out infinities, and exponents too large to calculate with.
-    return 0 < value < TOO_MUCH and Decimal(str(value)) == _money(value)
-
-
 def _is_address(value: Any) -> bool:
     if not _is_text(value) or not value.isascii() or not value.isprintable() or " " in value:
         return False
@@ -107,7 +98,7 @@ def _is_hosted_checkout(value: Any) -> bool:
 
 CHECKS: dict[str, Callable[[Any], bool]] = {
     "checkout_reference": _is_reference,
-    "amount": _is_amount,
+    "amount": is_amount,
     "currency": lambda value: value in CURRENCIES,
     "merchant_code": _is_text,
     "description": _is_text,
@@ -118,10 +109,6 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "valid_until": _is_moment,
     "hosted_checkout": _is_hosted_checkout,
 }
-
-
-def _money(value: int | float | Decimal) -> Decimal:
-    return Decimal(str(value)).quantize(PENNY)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -1,6 +1,8 @@
 """The levers behind the scenes, as JSON under /simulator: what SumUp does not have, and tests need."""
 
+from collections.abc import Sized
 from dataclasses import asdict
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 from payments.simulator.answers import write_checkout
 from payments.simulator.behaviour import UnknownBehaviour
 from payments.simulator.checkouts import Checkout
+from payments.simulator.creating import CURRENCIES
 from payments.simulator.exchange import (
     Answer,
     BadRequest,
@@ -18,11 +21,14 @@ from payments.simulator.exchange import (
     answer_json,
     find_handler,
 )
+from payments.simulator.refusals import BadAmount, Refused, UnknownCheckout, UnknownTransaction
+from payments.simulator.statements import write_full_transaction
 from payments.simulator.webhooks import STATUS_CHANGED
-from payments.simulator.world import Refused, Simulator, UnknownCheckout
+from payments.simulator.world import Simulator
 
 STYLE = Path(__file__).parent / "pages" / "style.css"
 LONGEST_WORD = 200
+MOST_PAYMENTS = 200_000
 
 
 def answer_driver(world: Simulator, request: Request) -> Answer:
@@ -34,12 +40,14 @@ def answer_driver(world: Simulator, request: Request) -> Answer:
         return _refuse(404, "There is no such lever.")
     except NoSuchMethod:
         return _refuse(405, "This lever does not work that way.")
-    except UnknownCheckout as error:
-        return _refuse(404, str(error))
-    except Refused as error:
-        return _refuse(409, str(error))
-    except (BadRequest, UnknownBehaviour) as error:
-        return _refuse(400, str(error))
+    except (Refused, BadRequest, UnknownBehaviour) as error:
+        return _refuse(_status_of(error), str(error))
+
+
+def _status_of(error: Exception) -> int:
+    if isinstance(error, UnknownCheckout | UnknownTransaction):
+        return 404
+    return 400 if isinstance(error, BadAmount | BadRequest | UnknownBehaviour) else 409
 
 
 def _refuse(status: int, sentence: str) -> Answer:
@@ -47,7 +55,7 @@ def _refuse(status: int, sentence: str) -> Answer:
 
 
 def _show(world: Simulator, request: Request, checkout: Checkout) -> Answer:
-    return answer_json(200, write_checkout(checkout, world.merchant, request.origin))
+    return answer_json(200, write_checkout(world.read(checkout.id), world.merchant, request.origin))
 
 
 # What a payer would do.
@@ -92,6 +100,61 @@ def notify(world: Simulator, request: Request, checkout_id: str) -> Answer:
 
 def _is_word(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= LONGEST_WORD
+
+
+# What happens to money outside of the shop.
+
+
+def refund(world: Simulator, request: Request, name: str) -> Answer:
+    """Refund a transaction in the dashboard; {"amount": ...} for a part of it."""
+    world.refund_in_dashboard(name, _read_amount(request))
+    return _show_transaction(world, request, name)
+
+
+def charge_back(world: Simulator, request: Request, name: str) -> Answer:
+    """The payer's bank takes it back; {"amount": ...} for a part of it."""
+    world.charge_back(name, _read_amount(request))
+    return _show_transaction(world, request, name)
+
+
+def _read_amount(request: Request) -> Any:
+    return request.document().get("amount") if request.body else None
+
+
+def _show_transaction(world: Simulator, request: Request, name: str) -> Answer:
+    if not (found := world.transaction(name)):
+        raise UnknownTransaction("There is no such transaction.")
+    return answer_json(200, write_full_transaction(found, world.merchant, request.origin))
+
+
+def take_payments(world: Simulator, request: Request) -> Answer:
+    """A payment at a card reader: {"amount", "description", "currency"}; with "count", that many of them."""
+    document = request.document()
+    count, currency, amount = document.get("count", 1), document.get("currency"), document.get("amount")
+    if amount is None:
+        raise BadRequest("amount is missing.")
+    if type(count) is not int or not 1 <= count <= MOST_PAYMENTS:
+        raise BadRequest(f"count is a whole number from 1 to {MOST_PAYMENTS}.")
+    if currency is not None and currency not in CURRENCIES:
+        raise BadRequest(f"currency can be one of: {', '.join(CURRENCIES)}.")
+    description = document.get("description", "")
+    if not isinstance(description, str) or len(description) > LONGEST_WORD:
+        raise BadRequest(f"description is a text of at most {LONGEST_WORD} characters.")
+    taken = world.fill(count, amount=amount, description=description, currency=currency)
+    return _show_transaction(world, request, taken[0].id) if "count" not in document else _count("payments", taken)
+
+
+def pay_out(world: Simulator, request: Request) -> Answer:
+    """Pay out what was not paid out yet; {"day": "YYYY-MM-DD"} to date it."""
+    day = request.document().get("day") if request.body else None
+    try:
+        return _count("payouts", world.pay_out(day and date.fromisoformat(day)))
+    except (TypeError, ValueError) as error:
+        raise BadRequest("day is a date: YYYY-MM-DD.") from error
+
+
+def _count(name: str, things: Sized) -> Answer:
+    return answer_json(200, {name: len(things)})
 
 
 # The world as a whole.
@@ -155,6 +218,10 @@ ROUTES: Routes = (
     ("POST", "/simulator/checkouts/*/approve", approve),
     ("POST", "/simulator/checkouts/*/reject", reject),
     ("POST", "/simulator/checkouts/*/notify", notify),
+    ("POST", "/simulator/transactions/*/refund", refund),
+    ("POST", "/simulator/transactions/*/charge_back", charge_back),
+    ("POST", "/simulator/payments", take_payments),
+    ("POST", "/simulator/payouts", pay_out),
     ("GET", "/simulator/requests", list_requests),
     ("GET", "/simulator/behaviour", read_behaviour),
     ("PUT", "/simulator/behaviour", change_behaviour),

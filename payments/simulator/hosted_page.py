@@ -1,9 +1,11 @@
 """The page on which the payer pays. It offers the outcomes instead of asking for a card."""
 
-from payments.simulator.checkouts import Checkout, CheckoutStatus, Transaction
+from payments.simulator.checkouts import Checkout, CheckoutStatus
 from payments.simulator.exchange import Answer, Request, see_other
+from payments.simulator.refusals import AlreadyProcessed, BeingProcessed, NoChallenge, SessionExpired
 from payments.simulator.rendering import Markup, answer_message, answer_page, fill
-from payments.simulator.world import AlreadyProcessed, BeingProcessed, NoChallenge, SessionExpired, Simulator
+from payments.simulator.transactions import Transaction
+from payments.simulator.world import Simulator
 
 DECLINED = "The payment was declined. You can try again."
 

@@ -40,14 +40,15 @@ class Journal:
             raise UnreadableJournal(f"Line {number} of the store is not a record.")
         return record
 
-    def append(self, record: dict[str, Any]) -> None:
-        """Add one record; once this returns it survives the death of the process."""
+    def append(self, *records: dict[str, Any]) -> None:
+        """Add records in one go; once this returns they survive the death of the process."""
         if not self._path:
             return
         self._mend()
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("ab", buffering=0) as file:
-            file.write(json.dumps(record, default=str).encode() + b"\n")
+        lines = [json.dumps(record, default=str).encode() + b"\n" for record in records]
+        with self._path.open("ab") as file:
+            file.write(b"".join(lines))
 
     def _mend(self) -> None:
         # Without this the next record would be glued to the torn piece, and lost with it.

@@ -1,30 +1,38 @@
 """The simulated SumUp itself: its checkouts and its rules, without any HTTP around them."""
 
-import heapq
-import itertools
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from payments.simulator.agenda import Agenda
 from payments.simulator.behaviour import Behaviour
-from payments.simulator.checkouts import (
-    ALWAYS_DECLINED,
-    Checkout,
-    CheckoutStatus,
-    Notice,
-    Transaction,
-    TransactionStatus,
-    start_transaction,
-)
+from payments.simulator.checkouts import ALWAYS_DECLINED, Checkout, CheckoutStatus, Notice, start_transaction
 from payments.simulator.clock import Clock
 from payments.simulator.creating import build_checkout
+from payments.simulator.events import Event, Statement
+from payments.simulator.history import Page, Query, find_page
 from payments.simulator.journal import Journal
+from payments.simulator.money import fee_of
+from payments.simulator.refusals import (
+    AlreadyProcessed,
+    BeingProcessed,
+    DuplicateReference,
+    ForeignMerchant,
+    NoChallenge,
+    Refused,
+    SessionExpired,
+    UnknownCheckout,
+    UnknownTransaction,
+)
 from payments.simulator.shelf import Shelf
+from payments.simulator.till import Kind, Known, Money, Till
+from payments.simulator.transactions import Transaction, TransactionStatus
 from payments.simulator.webhooks import (
     STATUS_CHANGED,
     Courier,
@@ -36,43 +44,13 @@ from payments.simulator.webhooks import (
     write_body,
 )
 
+__all__ = ["Merchant", "Refused", "SeenRequest", "Simulator"]
+
 PAGE_OPEN_FOR = timedelta(minutes=30)
 HIDDEN_FOR = timedelta(seconds=10)
 REMEMBERED_REQUESTS = 1_000
 WEBHOOK_THREADS = 8
 DEAD = (CheckoutStatus.FAILED, CheckoutStatus.EXPIRED)
-
-
-class Refused(Exception):
-    """The simulator will not do this. The text says why."""
-
-
-class UnknownCheckout(Refused):
-    """There is no such checkout."""
-
-
-class ForeignMerchant(Refused):
-    """The key does not belong to that merchant."""
-
-
-class DuplicateReference(Refused):
-    """The reference was used before."""
-
-
-class AlreadyProcessed(Refused):
-    """It is paid."""
-
-
-class BeingProcessed(Refused):
-    """An attempt to pay it is under way."""
-
-
-class SessionExpired(Refused):
-    """Its time is over, or that of its page."""
-
-
-class NoChallenge(Refused):
-    """Nobody is being asked to approve anything."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +61,7 @@ class Merchant:
     api_key: str = "sup_sk_simulator"
     currency: str = "GBP"
     name: str = "Simulated merchant"
+    email: str = "merchant@example.com"
 
 
 @dataclass(frozen=True)
@@ -121,8 +100,8 @@ class Simulator:
         self._courier = Courier(threads)
         self._lock = threading.RLock()
         self._shelf = Shelf(Journal(Path(store) if store else None))
-        self._agenda: list[tuple[datetime, int, str, str]] = []
-        self._agenda_numbers = itertools.count()
+        self._till = Till(self._shelf, self.clock, self.behaviour)
+        self._agenda = Agenda()
         self._load()
 
     def _load(self) -> None:
@@ -154,7 +133,7 @@ class Simulator:
         """The checkout as it is now; stale, as it was before its last change if that is less than 10 seconds ago."""
         with self._lock:
             checkout = self._current(checkout_id)
-            return self._shelf.before(checkout, self.clock.now()) if stale else checkout
+            return self._as_told(self._shelf.before(checkout, self.clock.now()) if stale else checkout)
 
     def find(self, reference: str, *, stale: bool = False) -> list[Checkout]:
         """The checkouts with this reference."""
@@ -172,16 +151,108 @@ class Simulator:
             now = self.clock.now()
             return self._change(checkout, checkout.deactivated(now, in_flight_wins=in_flight_wins), now)
 
-    def transaction(self, name: str) -> tuple[Checkout, Transaction] | None:
-        """The transaction with this id or code, and its checkout."""
+    # What happens to money that has arrived.
+
+    def transaction(self, name: str) -> Statement | None:
+        """The transaction with this id or code, and what the API tells of it by now."""
         with self._lock:
-            if found := self._shelf.transaction(name):
-                self._current(found[0].id)
-            return self._shelf.transaction(name)
+            transaction = self._settled(name)
+            return self._shelf.ledger.statement(transaction, self.clock.now()) if transaction else None
 
     def is_fresh(self, transaction: Transaction) -> bool:
-        """Whether the transaction changed less than ten seconds ago."""
+        """Whether the transaction was settled less than ten seconds ago."""
         return self.clock.now() < transaction.changed_at + HIDDEN_FOR
+
+    def refund(self, name: str, amount: Money | None = None, *, shown_after: float = 0) -> Event:
+        """Refund a transaction, by its id or code: a part, or all that is left.
+
+        Asked twice it refunds twice. The API tells of it after some seconds.
+        """
+        with self._lock:
+            return self._till.refund(self._existing(name), amount, timedelta(seconds=shown_after))
+
+    def refund_in_dashboard(self, name: str, amount: Money | None = None) -> Event:
+        """A member of staff refunds it by hand, past the shop."""
+        return self.refund(name, amount)
+
+    def refundable(self, name: str) -> Decimal:
+        """What can still be refunded of a transaction."""
+        with self._lock:
+            return self._till.refundable(self._existing(name))
+
+    def charge_back(self, name: str, amount: Money | None = None) -> Event:
+        """The payer's bank takes the money back: an amount, or all that is left after refunds."""
+        with self._lock:
+            return self._till.charge_back(self._existing(name), amount)
+
+    def take_stray_payment(self, amount: Money, description: str = "", currency: str | None = None) -> Transaction:
+        """Somebody pays at a card reader: a payment without any checkout."""
+        (payment,) = self.fill(1, amount=amount, description=description, currency=currency)
+        return payment
+
+    def fill(
+        self,
+        payments: int | Iterable[Known],
+        *,
+        amount: Money = 10,
+        description: str = "",
+        currency: str | None = None,
+        payment_type: str = "POS",
+        seconds_apart: float = 0,
+    ) -> list[Transaction]:
+        """Very many payments without checkouts, quickly.
+
+        Either so many of one amount, of which the last is made now, or these: (id, code, amount, aware time).
+        """
+        kind = Kind(currency or self.merchant.currency, description, payment_type)
+        with self._lock:
+            many = self._till.invent(payments, amount, seconds_apart) if isinstance(payments, int) else payments
+            return self._till.take(many, kind)
+
+    def pay_out(self, day: date | None = None) -> list[Event]:
+        """Pay out all that was not paid out yet, dated today or on another day; gives payouts and deductions."""
+        with self._lock:
+            self._catch_up()
+            return self._till.pay_out(day)
+
+    def history(self, query: Query) -> Page:
+        """A page of the transaction history."""
+        with self._lock:
+            self._catch_up()
+            return find_page(self._shelf.ledger, query, self.clock.now(), self.merchant.email)
+
+    def payouts(self, first: date, last: date) -> list[tuple[Event, Transaction, Event | None]]:
+        """The payouts and deductions of these days, each with its payment and the event it is deducted for."""
+        with self._lock:
+            return [self._explain(event) for event in self._shelf.ledger.payouts(first, last)]
+
+    def newest_transactions(self, start: int, count: int) -> list[Statement]:
+        """The latest payments that came to an end, newest first."""
+        with self._lock:
+            self._catch_up()
+            ledger, now = self._shelf.ledger, self.clock.now()
+            return [ledger.statement(payment, now) for payment in ledger.newest(start, count)]
+
+    def _explain(self, payout: Event) -> tuple[Event, Transaction, Event | None]:
+        ledger = self._shelf.ledger
+        payment, _ = ledger.row(payout.transaction_id)
+        return payout, payment, ledger.event(payout.deducts) if payout.deducts else None
+
+    def _existing(self, name: str) -> Transaction:
+        if not (transaction := self._settled(name)):
+            raise UnknownTransaction("There is no such transaction.")
+        return transaction
+
+    def _settled(self, name: str) -> Transaction | None:
+        """The transaction after whatever time has done to it."""
+        if checkout_id := self._shelf.checkout_of(name):
+            self._current(checkout_id)
+        return self._shelf.transaction(name)
+
+    def _catch_up(self) -> None:
+        """Settle what is due. The webhooks about it stay for the next tick."""
+        for checkout_id in self._agenda.due(self.clock.now()):
+            self._current(checkout_id)
 
     # What the payer does.
 
@@ -233,7 +304,10 @@ class Simulator:
             now = self.clock.now()
             # A bank that asks back takes its time to say no, too.
             settles_at = now + (wait if challenged else settling)
-            attempt = start_transaction(checkout, now, settles_at=settles_at, settles_as=final, challenged=challenged)
+            fee = fee_of(checkout.amount, self.behaviour.number("fee_percent"))
+            attempt = start_transaction(
+                checkout, now, settles_at=settles_at, settles_as=final, challenged=challenged, fee=fee
+            )
             return self._change(checkout, _settle_if_due(checkout.attempted(attempt), now), now)
 
     def _payable(self, checkout_id: str) -> Checkout:
@@ -269,12 +343,12 @@ class Simulator:
     def checkouts(self) -> list[Checkout]:
         """All checkouts, oldest first."""
         with self._lock:
-            return [self._current(checkout.id) for checkout in self._shelf]
+            return [self.read(checkout.id) for checkout in self._shelf]
 
-    def newest(self, count: int) -> list[Checkout]:
+    def newest(self, start: int, count: int) -> list[Checkout]:
         """The latest checkouts, newest first."""
         with self._lock:
-            return [self._current(checkout_id) for checkout_id in self._shelf.newest(count)]
+            return [self.read(checkout_id) for checkout_id in self._shelf.newest(start, count)]
 
     @property
     def requests(self) -> list[SeenRequest]:
@@ -334,6 +408,12 @@ class Simulator:
             checkout = self._change(checkout, checkout.expired(), now)
         return checkout
 
+    def _as_told(self, checkout: Checkout) -> Checkout:
+        """The checkout with the statuses that the API tells of its transactions, after refunds."""
+        ledger, now = self._shelf.ledger, self.clock.now()
+        told = (replace(t, status=ledger.statement(t, now).status) for t in checkout.transactions)
+        return replace(checkout, transactions=tuple(told))
+
     def _is_over(self, checkout: Checkout, now: datetime) -> bool:
         # A payment under way wins over the deadline: what started in time may end after it.
         if checkout.in_flight or checkout.status in {CheckoutStatus.PAID, CheckoutStatus.EXPIRED}:
@@ -357,27 +437,21 @@ class Simulator:
         self._schedule(before, after)
         return after
 
-    # The agenda: a heap of (when, number, checkout, notice), so that a tick looks only at what is due.
-    # Entries are never taken back: one that no longer holds does nothing when its time comes.
+    # What falls due.
 
     def _schedule(self, before: Checkout | None, after: Checkout) -> None:
         """Note what is new: what was noted before may just be under way, and must not be done twice."""
         attempt = after.in_flight
         if attempt and not (before and attempt in before.transactions):
-            self._note(attempt.settles_at, after.id)
+            self._agenda.note(attempt.settles_at, after.id)
         for notice in after.notices:
             if notice.due_at and not (before and notice in before.notices):
-                self._note(notice.due_at, after.id, notice.id)
-
-    def _note(self, when: datetime, checkout_id: str, notice_id: str = "") -> None:
-        heapq.heappush(self._agenda, (when, next(self._agenda_numbers), checkout_id, notice_id))
+                self._agenda.note(notice.due_at, after.id, notice.id)
 
     def _take_due(self) -> list[Callable[[], None]]:
         errands: list[Callable[[], None]] = []
         with self._lock:
-            now = self.clock.now()
-            while self._agenda and self._agenda[0][0] <= now:
-                when, _, checkout_id, notice_id = heapq.heappop(self._agenda)
+            for when, checkout_id, notice_id in self._agenda.take_due(self.clock.now()):
                 checkout = self._current(checkout_id)
                 notice = checkout.notice(notice_id)
                 if notice and notice.due_at == when:

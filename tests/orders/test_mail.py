@@ -1,7 +1,9 @@
 """Mail that is owed goes out once, and whatever goes wrong delays nobody else's."""
 
+import re
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email.message import Message as Letter
 from smtplib import SMTPRecipientsRefused, SMTPServerDisconnected
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 import time_machine
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.locmem import EmailBackend
+from django.test import Client
 from django.utils import timezone
 
 from bookings.models import Booking, Entry
@@ -18,7 +21,14 @@ from cartsite.models import Case, Message
 from orders import mail, services
 from orders.models import Order, OrderContact
 from orders.tasks import send_owed_mail
+from payments import casework, late, ledger, refunds
+from payments.models import Payment, Refund
+from payments.refunds import Wish
+from payments.simulator import Simulator
+from payments.sumup import Transaction
 from tests.concurrency import results_of, run_at_once
+from tests.orders.acts import holder_of
+from tests.orders.late import come_late, expire, late_case
 
 pytestmark = pytest.mark.django_db
 
@@ -153,6 +163,261 @@ def test_a_mail_keeps_its_message_id_from_try_to_try(
         send_owed_mail()
 
     assert [letter(sent)["Message-ID"] for sent in mailoutbox] == [f"<{owed().uuid}@shop.example>"] * 2
+
+
+# --- Money that goes back, and money that came too late
+
+MARCH = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
+
+
+def words_of(sent: EmailMultiAlternatives) -> str:
+    """The HTML part without its tags, each run of white space as one blank."""
+    page = str(sent.alternatives[0][0]).split("<body")[1].partition(">")[2]
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page)).strip().replace(" .", ".").replace(" ,", ",")
+
+
+def links_of(sent: EmailMultiAlternatives) -> list[str]:
+    return re.findall(r'href="([^"]*)"', str(sent.alternatives[0][0]))
+
+
+@pytest.fixture
+def gone_back(order: Order) -> Refund:
+    """£12.00 of £76.50 that went back on 3 March; the mail is owed."""
+    payment = Payment.objects.create(
+        order=order, amount="76.50", currency="GBP", merchant_code="M", status="captured", valid_until=MARCH
+    )
+    refund = Refund.objects.create(
+        order=order, payment=payment, amount=12, currency="GBP", status="done", done_at=MARCH, reason="A secret."
+    )
+    services.owe_mail(order, "refund", occurrence=str(refund.uuid))
+    return refund
+
+
+def test_the_mail_about_a_refund_is_this_text(gone_back: Refund, mailoutbox: Outbox) -> None:
+    order = gone_back.order
+
+    send_owed_mail()
+
+    (sent,) = mailoutbox
+    assert sent.to == ["ada@example.org"]
+    assert sent.subject == f"Money back for your order {order.number}"
+    assert (
+        sent.body
+        == f"""Dear Ada Shopper,
+
+£12.00 of what you paid for order {order.number} went back to your card on Tuesday 3 March 2026. \
+Banks take 2 to 10 days to show it.
+
+If it is not there after that, please ask your bank first, and then answer this mail: we look into it with you.
+
+See your order at any time:
+{order.secret_link}
+Whoever has this link can see it too, so please keep it to yourself.
+
+Rose Ash
+"""
+    )
+
+
+def test_the_mail_about_a_refund_says_the_same_as_html(gone_back: Refund, mailoutbox: Outbox) -> None:
+    order = gone_back.order
+
+    send_owed_mail()
+
+    (sent,) = mailoutbox
+    assert words_of(sent) == (
+        f"Rose Ash You get £12.00 back Dear Ada Shopper, £12.00 of what you paid for order {order.number} went back to "
+        "your card on Tuesday 3 March 2026. Banks take 2 to 10 days to show it. If it is not there after that, please "
+        "ask your bank first, and then answer this mail: we look into it with you. See your order Whoever has this "
+        "link can see your order too, so please keep it to yourself."
+    )
+    assert links_of(sent) == [order.secret_link]
+    assert f"<title>{sent.subject}</title>" in str(sent.alternatives[0][0])
+
+
+def test_the_mail_about_money_given_back_by_hand_says_so(order: Order, mailoutbox: Outbox, staff: Any) -> None:
+    with time_machine.travel(MARCH):
+        casework.take_cash(order, Decimal("30.00"), by=staff, note="At the stall.")
+        refund = refunds.give_by_hand(order, Wish(Decimal("12.00"), "A secret.", staff))
+        services.owe_mail(order, "refund", occurrence=str(refund.uuid))
+
+        send_owed_mail()
+
+    (sent,) = mailoutbox
+    assert (
+        sent.body
+        == f"""Dear Ada Shopper,
+
+£12.00 of what you paid for order {order.number} was given back to you by hand on Tuesday 3 March 2026.
+
+If you have not had it, please answer this mail.
+
+See your order at any time:
+{order.secret_link}
+Whoever has this link can see it too, so please keep it to yourself.
+
+Rose Ash
+"""
+    )
+    assert words_of(sent) == (
+        f"Rose Ash You get £12.00 back Dear Ada Shopper, £12.00 of what you paid for order {order.number} was given "
+        "back to you by hand on Tuesday 3 March 2026. If you have not had it, please answer this mail. See your order "
+        "Whoever has this link can see your order too, so please keep it to yourself."
+    )
+
+
+def test_each_refund_has_a_mail_of_its_own(gone_back: Refund, mailoutbox: Outbox) -> None:
+    other = Refund.objects.get(pk=gone_back.pk)
+    other.pk, other.uuid, other.amount = None, Refund().uuid, 7
+    other.save()
+    for refund in (gone_back, other, other):
+        services.owe_mail(refund.order, "refund", occurrence=str(refund.uuid))
+
+    send_owed_mail()
+
+    assert sorted(sent.body.split()[3] for sent in mailoutbox) == ["£12.00", "£7.00"]
+
+
+@pytest.fixture
+def came_late(order: Order, staff: Any) -> Order:
+    """£76.50 that came on 3 March, when the order had ended and could not be revived; the mail is owed."""
+    expire(order)
+    payment = Payment.objects.create(
+        order=order, amount="76.50", currency="GBP", merchant_code="M", status="captured", valid_until=MARCH
+    )
+    ledger.record_capture(payment, Transaction("t", "T", "SUCCESSFUL", Decimal("76.50"), "GBP", MARCH))
+    Case.open(Case.Kind.LATE_PAYMENT, payment, "It came late.", at_stake=Decimal("76.50"))
+    Case.objects.update(opened_at=datetime(2026, 7, 1, 22, 30, tzinfo=UTC))
+    services.owe_mail(order, "late_payment", occurrence=str(payment.uuid))
+    return order
+
+
+def late_link(order: Order) -> str:
+    return order.secret_link.replace("?key=", "late-payment/?key=")
+
+
+def test_the_mail_about_late_money_is_this_text(came_late: Order, mailoutbox: Outbox) -> None:
+    send_owed_mail()
+
+    (sent,) = mailoutbox
+    assert sent.to == ["ada@example.org"]
+    assert sent.subject == f"Your payment for order {came_late.number} came too late"
+    assert (
+        sent.body
+        == f"""Dear Ada Shopper,
+
+your payment of £76.50 for order {came_late.number} arrived on Tuesday 3 March 2026 at 12:00. \
+By then the order had ended, and what we kept for you was on sale again, so we could not confirm it. \
+Your money is safe.
+
+You choose what happens to it:
+- have it sent back to you, or
+- wait for the co-operative, which looks whether you can still have what you ordered.
+
+Choose here:
+{late_link(came_late)}
+
+If nothing is decided before Saturday 4 July 2026 at 23:30, it goes back to you by itself.
+
+Whoever has this link can see your order too, so please keep it to yourself.
+
+Rose Ash
+"""
+    )
+
+
+def test_the_mail_about_late_money_says_the_same_as_html(came_late: Order, mailoutbox: Outbox) -> None:
+    send_owed_mail()
+
+    (sent,) = mailoutbox
+    assert words_of(sent) == (
+        f"Rose Ash Your payment came too late Dear Ada Shopper, your payment of £76.50 for order {came_late.number} "
+        "arrived on Tuesday 3 March 2026 at 12:00. By then the order had ended, and what we kept for you was on sale "
+        "again, so we could not confirm it. Your money is safe. You choose what happens to it: have it sent back to "
+        "you, or wait for the co-operative, which looks whether you can still have what you ordered. If nothing is "
+        "decided before Saturday 4 July 2026 at 23:30, it goes back to you by itself. Choose what happens to your "
+        "money Whoever has this link can see your order too, so please keep it to yourself."
+    )
+    assert links_of(sent) == [late_link(came_late)]
+    assert f"<title>{sent.subject}</title>" in str(sent.alternatives[0][0])
+
+
+def test_late_money_that_was_decided_about_meanwhile_offers_no_choice(
+    came_late: Order, mailoutbox: Outbox, staff: Any
+) -> None:
+    late_case().resolve(by=staff, note="It went back.")
+
+    send_owed_mail()
+
+    (sent,) = mailoutbox
+    assert "You choose" not in sent.body
+    assert "Meanwhile it has been decided what happens to it: your order's page says how." in sent.body
+    assert "Meanwhile it has been decided what happens to it" in words_of(sent)
+    assert late_link(came_late) in sent.body
+
+
+def test_the_mail_and_the_rule_name_the_same_moment(came_late: Order) -> None:
+    payment = came_late.payments.get()
+    for snoozed_until in (None, datetime(2026, 7, 9, 8, 0, tzinfo=UTC)):
+        Case.objects.update(snoozed_until=snoozed_until)
+
+        said = mail._facts_for(came_late, Message(kind="late_payment", occurrence=str(payment.uuid)))
+
+        assert said["goes_back_at"] == late.goes_back_at(late_case())
+
+
+@pytest.fixture
+def paid_late(payment: Payment, sumup: Simulator, place_order: PlaceOrder, workshop: Entry) -> Order:
+    """As it happens: an expired order is paid, and somebody else has its places; the mail is owed."""
+    return come_late(payment, sumup, place_order, workshop)
+
+
+def test_late_money_writes_one_mail_whose_link_works(paid_late: Order, mailoutbox: Outbox, client: Client) -> None:
+
+    send_owed_mail()
+
+    (sent,) = mailoutbox
+    (link,) = links_of(sent)
+    response = client.get(link, follow=True)
+    assert response.redirect_chain == [(f"/orders/{paid_late.number}/late-payment/", 302)]
+    assert "Send my money back" in response.content.decode()
+
+
+def test_money_that_a_shopper_has_back_writes_one_mail(paid_late: Order, mailoutbox: Outbox) -> None:
+    holder_of(paid_late).post(f"/orders/{paid_late.number}/late-payment/", {"decision": "refund"})
+    for minutes in (0, 1, 5):
+        with time_machine.travel(timezone.now() + timedelta(minutes=minutes)):
+            refunds.sweep()
+            send_owed_mail()
+
+    assert [sent.subject for sent in mailoutbox] == [
+        f"Your payment for order {paid_late.number} came too late",
+        f"Money back for your order {paid_late.number}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "occurrence"),
+    [
+        ("refund", ""),
+        ("refund", "no-uuid"),
+        ("refund", "9b2c7b0e-0000-4000-8000-000000000000"),
+        ("late_payment", ""),
+        ("late_payment", "9b2c7b0e-0000-4000-8000-000000000000"),
+        ("_letter", ""),
+        ("no-such-kind", ""),
+    ],
+)
+def test_a_mail_about_nothing_delays_no_other(
+    other: Order, confirmed: Order, mailoutbox: Outbox, kind: str, occurrence: str
+) -> None:
+    Message.objects.filter(subject_uuid=other.uuid).update(kind=kind, occurrence=occurrence)
+
+    send_owed_mail()
+
+    assert [sent.to for sent in mailoutbox] == [["ada@example.org"]]
+    broken = Message.objects.get(subject_uuid=other.uuid)
+    assert (broken.status, broken.tries) == ("owed", 1)
 
 
 # --- Once

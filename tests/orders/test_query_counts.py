@@ -1,20 +1,29 @@
-"""Placing an order costs the same few statements, however much is in it."""
+"""Placing an order, and looking at one, costs the same few statements, however much is in it."""
 
 from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from bookings import capacity
 from bookings.models import Hold, Pool
 from cart.models import Cart
-from cartsite.models import User
+from cartsite.models import Case, User
+from orders import services
+from orders.models import Order
+from payments import ledger
+from payments.models import Payment, Refund
+from payments.sumup import Event, Transaction
 from tests.factories import EntryFactory, ProductFactory
-from tests.orders.acts import basket_in, place_cart, statements
+from tests.orders.acts import basket_in, holder_of, place_cart, statements
 
 pytestmark = pytest.mark.django_db
 
 FillCart = Callable[..., tuple[Cart, str]]
 MOST = 12
+MOST_TO_LOOK = 17  # 14 without late money and refunds that failed
 
 
 def cost_of_placing(cart: Cart, token: str, user: User | None = None) -> list[str]:
@@ -76,3 +85,49 @@ def test_taking_room_from_expired_holds_is_constant_too(fill_cart: FillCart) -> 
 
     assert counts[0] == counts[1]
     assert Pool.objects.exclude(taken=2).count() == 0
+
+
+# --- Looking at an order's page
+
+
+def move_money(order: Order, staff: User, times: int) -> None:
+    """So many payments, refunds of every status, chargebacks, cancelled pieces, and cases about late money."""
+    lines = list(order.lines.all())
+    for turn in range(times):
+        name, now = f"{order.pk}-{turn}", timezone.now()
+        payment = Payment.objects.create(
+            order=order,
+            amount=10,
+            currency="GBP",
+            merchant_code="M",
+            status="captured",
+            valid_until=now + timedelta(minutes=30),
+        )
+        ledger.record_capture(payment, Transaction(name, name, "SUCCESSFUL", Decimal(10), "GBP", now))
+        event = Event(f"{name}-back", name, "CHARGE_BACK", "PENDING", Decimal(1), now)
+        ledger.record_money_back("chargeback", payment, event)
+        for status in ("requested", "done", "failed", "external"):
+            moment = now if status in ("done", "external") else None
+            refund = Refund.objects.create(
+                order=order, payment=payment, status=status, amount=1, currency="GBP", done_at=moment
+            )
+            if status == "failed":
+                Case.open(Case.Kind.REFUND_FAILED, refund, "It failed.")
+        Case.open(Case.Kind.LATE_PAYMENT, payment, "It came late.", Decimal(10))
+        services.cancel_some(lines[turn], 1, by=staff)
+
+
+def test_an_orders_page_costs_the_same_however_often_money_moved(fill_cart: FillCart, staff: User) -> None:
+    few, many = (place_cart(*fill(fill_cart, 8)) for _order in range(2))
+    for order, times in ((few, 1), (many, 6)):
+        services.confirm(order, cause="paid")
+        move_money(order, staff, times)
+
+    counts = []
+    for order in (few, many):
+        client = holder_of(order)
+        with statements() as sent:
+            assert client.get(order.get_absolute_url()).status_code == 200
+        counts.append(len(sent))
+
+    assert counts[0] == counts[1] <= MOST_TO_LOOK

@@ -229,7 +229,20 @@ def test_a_no_to_a_later_question_leaves_the_attempt_in_doubt(order: Order, wire
     payment = starting.start(order)
 
     assert payment.status == "unknown"
+    assert open_cases() == ["attempt_stuck"]
+
+
+def test_the_case_about_a_lost_create_resolves_itself(later: Later, order: Order, wire: Wire) -> None:
+    wire.reply(500)
+    wire.reply(500)
+    starting.start(order)
+    later(minutes=1)
+
+    sweeping.sweep()
+
     assert open_cases() == []
+    case = Case.objects.get()
+    assert (case.kind, case.resolved_by) == ("attempt_stuck", None)
 
 
 @committed

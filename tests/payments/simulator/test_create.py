@@ -190,6 +190,17 @@ def test_the_merchant_is_a_sandbox_with_its_currency(shop: Shop) -> None:
     assert shop.get("/v1/merchants/MSOMEONE").status_code == 404
 
 
+def test_a_merchant_can_pretend_to_be_live(shop: Shop, simulator: Simulator) -> None:
+    checkout = shop.create()
+
+    simulator.behave(merchant_sandbox="live")
+
+    merchant = shop.get(f"/v1/merchants/{MERCHANT}").json()
+    assert merchant["sandbox"] is False
+    assert merchant["default_currency"] == "GBP"
+    assert shop.read(checkout)["merchant_sandbox"] is False
+
+
 def test_the_list_by_reference_is_an_array_even_when_empty(shop: Shop) -> None:
     checkout = shop.create()
 

@@ -55,7 +55,7 @@ def test_a_payment_can_arrive_before_the_answer_to_its_creation(shop: Shop, simu
     assert shop.act(checkout, "pay").json()["status"] == "PAID"
 
 
-@pytest.mark.parametrize(("fault", "status"), [("500", 500), ("html", 502)])
+@pytest.mark.parametrize(("fault", "status"), [("429", 429), ("500", 500), ("html", 502)])
 def test_reading_can_be_answered_with_an_error(shop: Shop, simulator: Simulator, fault: str, status: int) -> None:
     checkout = shop.create()
     simulator.behave(read=fault)
@@ -98,14 +98,25 @@ def test_a_transaction_can_be_missing_for_ten_seconds(shop: Shop, simulator: Sim
     assert shop.get(path).status_code == 200
 
 
-def test_a_failing_delete_changes_nothing(shop: Shop, simulator: Simulator) -> None:
+@pytest.mark.parametrize(("fault", "status"), [("429", 429), ("500", 500), ("html", 502)])
+def test_a_failing_delete_changes_nothing(shop: Shop, simulator: Simulator, fault: str, status: int) -> None:
     checkout = shop.create()
-    simulator.behave(delete="500")
+    simulator.behave(delete=fault)
 
     response = shop.call("DELETE", f"{CHECKOUTS}/{checkout['id']}")
 
-    assert response.status_code == 500
+    assert response.status_code == status
     assert shop.read(checkout)["status"] == "PENDING"
+
+
+def test_a_checkout_can_be_deleted_though_nobody_is_told(shop: Shop, simulator: Simulator) -> None:
+    checkout = shop.create()
+    simulator.behave(delete="response_lost")
+
+    with pytest.raises(requests.ConnectionError):
+        shop.call("DELETE", f"{CHECKOUTS}/{checkout['id']}")
+
+    assert shop.read(checkout)["status"] == "EXPIRED"
 
 
 def test_a_fault_can_end_by_itself(shop: Shop) -> None:
@@ -150,6 +161,8 @@ def test_the_behaviour_is_merged(shop: Shop) -> None:
         {"create": "explode"},
         {"create": 500},
         {"create": ["500"]},
+        {"refund": "maybe"},
+        {"fee_percent": 101},
         {"settles_after": -1},
         {"settles_after": True},
         {"settles_after": "5"},

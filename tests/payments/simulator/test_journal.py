@@ -1,10 +1,12 @@
 import json
-from datetime import timedelta
+import time
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from payments.simulator import Simulator
+from payments.simulator.history import read_query
 from payments.simulator.journal import UnreadableJournal
 
 from .conftest import Postbox, order
@@ -31,7 +33,7 @@ def test_everything_about_checkouts_is_remembered(store: Path) -> None:
     assert second.read_page(open_one.page) == open_one
     assert second.find(paid.reference) == [first.read(paid.id)]
     transaction = second.read(paid.id).transactions[1]
-    assert second.transaction(transaction.code) == (first.read(paid.id), transaction)
+    assert second.transaction(transaction.code) == first.transaction(transaction.id)
 
 
 def test_a_torn_last_line_is_ignored_and_the_next_record_is_not_lost_with_it(store: Path) -> None:
@@ -44,7 +46,18 @@ def test_a_torn_last_line_is_ignored_and_the_next_record_is_not_lost_with_it(sto
     assert [one.status for one in restart(store).checkouts()] == ["PAID"]
 
 
-@pytest.mark.parametrize("line", ["nonsense", "[]", '{"checkout": {}}', '{"checkout": 5}', '{"clock_ahead": "x"}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nonsense",
+        "[]",
+        '{"checkout": {}}',
+        '{"checkout": 5}',
+        '{"clock_ahead": "x"}',
+        '{"payment": {}}',
+        '{"event": 1}',
+    ],
+)
 def test_a_file_of_something_else_is_refused_and_left_alone(store: Path, line: str) -> None:
     store.write_text(f"{line}\n", encoding="utf-8")
 
@@ -115,3 +128,63 @@ def test_the_journal_is_only_added_to(store: Path) -> None:
     assert store.read_bytes().startswith(before)
     statuses = [json.loads(line)["checkout"]["status"] for line in store.read_bytes().splitlines()]
     assert statuses == ["PENDING", "PAID"]
+
+
+def test_everything_about_money_is_remembered(store: Path) -> None:
+    first = restart(store)
+    first.behave(refunded_status="becomes_refunded", fee_percent=10)
+    paid = first.pay(first.create(order()).id).transactions[0]
+    stray = first.take_stray_payment(7, "Jam", "EUR")
+    refund = first.refund(paid.id, 5)
+    first.pay_out(date(2026, 3, 1))
+    first.charge_back(stray.id, 2)
+    first.refund(stray.id, 1, shown_after=3600)
+
+    second = restart(store)
+
+    for name in (paid.id, paid.code, stray.id, stray.code):
+        assert second.transaction(name) == first.transaction(name)
+        assert second.refundable(name) == first.refundable(name)
+    assert second.history(read_query("")) == first.history(read_query(""))
+    assert second.history(read_query(f"oldest_ref={refund.id}")).rows
+    assert second.payouts(date.min, date.max) == first.payouts(date.min, date.max)
+    assert [checkout.transactions[0].status for checkout in second.checkouts()] == ["REFUNDED"]
+    assert [event.type for event in second.pay_out()] == ["PAYOUT_DEDUCTION"]
+    assert second.refund(paid.id, 1).id > refund.id
+
+
+def test_a_late_event_comes_after_a_restart(store: Path) -> None:
+    first = restart(store)
+    stray = first.take_stray_payment(7)
+    first.refund(stray.id, 1, shown_after=600)
+
+    second = restart(store)
+    before = second.history(read_query("")).rows
+    second.advance(600)
+
+    assert (len(before), len(second.history(read_query("")).rows)) == (1, 2)
+
+
+def test_a_hundred_thousand_payments_are_kept_and_found_again_in_good_time(store: Path) -> None:
+    started = time.perf_counter()
+
+    restart(store).fill(100_000)
+    second = restart(store)
+    second.take_stray_payment(1)
+
+    # Were each payment to cost more than the one before it, this would take many minutes.
+    assert time.perf_counter() - started < 120
+    assert len(second.history(read_query("limit=200000")).rows) == 100_001
+
+
+def test_a_journal_from_before_there_were_fees_is_read(store: Path) -> None:
+    first = restart(store)
+    checkout = first.pay(first.create(order()).id)
+    records = [json.loads(line) for line in store.read_bytes().splitlines()]
+    for record in records:
+        for transaction in record["checkout"]["transactions"]:
+            for name in ("fee", "summary", "payment_type"):
+                del transaction[name]
+    store.write_text("".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8")
+
+    assert restart(store).read(checkout.id).status == "PAID"

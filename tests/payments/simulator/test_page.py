@@ -181,7 +181,27 @@ def test_the_first_page_switches_webhooks_and_moves_the_clock(shop: Shop, simula
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"webhooks": "maybe"}, {"advance": "-1"}, {"outcome": "pay"}, {"outcome": "pay", "checkout": "x"}]
+    "fields",
+    [
+        {},
+        {"webhooks": "maybe"},
+        {"webhooks": "never", "times": "often"},
+        {"fee_percent": "much"},
+        {"fee_percent": "nan"},
+        {"advance": "-1"},
+        {"outcome": "pay"},
+        {"outcome": "steal"},
+        {"outcome": "pay", "checkout": "x"},
+        {"outside": "refund"},
+        {"outside": "steal"},
+        {"outside": "charge_back", "transaction": "x", "amount": "5"},
+        {"outside": "stray"},
+        {"outside": "stray", "amount": "NaN"},
+        {"outside": "stray", "amount": "Infinity"},
+        {"outside": "stray", "amount": "1e999999"},
+        {"outside": "stray", "amount": "five"},
+        {"outside": "pay_out", "day": "soon"},
+    ],
 )
 def test_the_first_page_refuses_what_makes_no_sense(shop: Shop, fields: dict[str, str]) -> None:
     response = shop.call("POST", "/", data=fields)
@@ -197,5 +217,60 @@ def test_the_first_page_shows_the_newest_hundred(shop: Shop, simulator: Simulato
     page = shop.get("/").text
 
     references = [checkout.reference for checkout in simulator.checkouts()]
-    shown = re.findall(r"<td>(reference-\d+)<br>", page)
+    shown = re.findall(r'<td data-label="Reference">(reference-\d+)<br>', page)
     assert shown == references[:0:-1]
+
+
+def test_older_checkouts_and_transactions_are_behind_a_link(shop: Shop, simulator: Simulator) -> None:
+    simulator.fill(150)
+    first = shop.get("/").text
+    (address,) = re.findall(r'href="/(\?transactions=100)#transactions"', first)
+
+    second = shop.get(f"/{address}").text
+
+    codes = [re.findall(r'data-label="Code">(T\w+)<br>', page) for page in (first, second)]
+    assert [len(shown) for shown in codes] == [100, 50]
+    assert len({*codes[0], *codes[1]}) == 150
+    assert "Older" not in second
+
+
+def test_the_first_page_drives_the_outside_world(shop: Shop, simulator: Simulator) -> None:
+    shop.call("POST", "/", data={"outside": "stray", "amount": "10.00", "description": "Jam"})
+    (stray,) = simulator.newest_transactions(0, 10)
+    name = stray.transaction.id
+
+    before = shop.get("/").text
+    shop.call("POST", "/", data={"outside": "refund", "transaction": name, "amount": "4"})
+    shop.call("POST", "/", data={"outside": "pay_out", "day": "2026-03-01"})
+    shop.call("POST", "/", data={"outside": "charge_back", "transaction": name, "amount": ""})
+    after = shop.get("/").text
+
+    (stray,) = simulator.newest_transactions(0, 10)
+    kinds = [(event.type, float(event.amount)) for event in stray.events]
+    assert kinds == [("REFUND", 4), ("PAYOUT", 9.8), ("PAYOUT_DEDUCTION", 4), ("CHARGE_BACK", 6)]
+    assert "Jam" in before
+    assert f'value="{name}"' in before
+    assert f'value="{name}"' not in after
+    assert "CHARGEBACK" in after
+
+
+def test_the_first_page_has_a_form_for_every_part_of_the_behaviour(shop: Shop, simulator: Simulator) -> None:
+    page = shop.get("/").text
+
+    shop.call("POST", "/", data={"create": "500", "times": "3"})
+    shop.call("POST", "/", data={"fee_percent": "1.5"})
+
+    document = simulator.behaviour.document()
+    assert all(f'name="{name}"' in page for name in document)
+    assert (document["create"], document["times"], document["fee_percent"]) == ("500", {"create": 3}, 1.5)
+    assert '<option value="500" selected>' in shop.get("/").text
+
+
+def test_what_is_over_offers_no_button(shop: Shop) -> None:
+    paid = shop.pay()
+    shop.refund(paid)
+
+    page = shop.get("/").text
+
+    assert 'value="pay"' not in page
+    assert 'value="refund"' not in page

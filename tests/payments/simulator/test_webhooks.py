@@ -273,3 +273,15 @@ def test_a_delivery_that_breaks_does_not_stop_the_others(monkeypatch: pytest.Mon
         eventually(lambda: all(thread.name != "webhooks" for thread in threading.enumerate()))
 
     assert len(sent) == 2
+
+
+def test_a_webhook_can_arrive_before_the_answer_to_the_creation(shop: Shop, simulator: Simulator) -> None:
+    known_at_the_knock: list[bool] = []
+    answered: list[str] = []
+    simulator._post = lambda url, body: known_at_the_knock.append(bool(answered)) or 503
+    simulator.behave(create="webhook_first")
+
+    answered.append(shop.create(return_url=HOOK)["id"])
+
+    assert known_at_the_knock == [False]
+    assert simulator.read(answered[0]).notices[0].failures == 1

@@ -1,0 +1,314 @@
+"""What staff may do about one order's money: called off, sent back, given back or taken by hand.
+
+Each step is first rehearsed: done and undone in one transaction, so that staff see what it comes to before they say
+yes. Then it is done, but only if it still comes to what they saw.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from django import forms
+from django.db import transaction
+from django.db.models import Sum
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from bookings.models import Booking
+from cartsite.backoffice import log, person_of
+from cartsite.models import Case
+from cartsite.templatetags.shop import in_words
+from orders import services as orders
+from orders.models import Order, OrderLine
+from payments import cancelling, casework, ledger, refunds, releasing
+from payments.cancelling import Part
+from payments.desk import fields, money_states, steps
+from payments.models import Refund
+from payments.refunds import Wish
+
+
+class Way(StrEnum):
+    """What may be done about an order's money."""
+
+    CANCEL = "cancel"
+    LET_GO = "let_go"
+    PARTS = "parts"
+    AMOUNT = "amount"
+    BY_HAND = "by_hand"
+    CASH = "cash"
+
+
+TITLES = {
+    Way.CANCEL: gettext_lazy("Cancel the whole order"),
+    Way.LET_GO: gettext_lazy("Cancel the unpaid order"),
+    Way.PARTS: gettext_lazy("Call off some of it"),
+    Way.AMOUNT: gettext_lazy("Refund an amount"),
+    Way.BY_HAND: gettext_lazy("Money given back by hand"),
+    Way.CASH: gettext_lazy("Cash received"),
+}
+CONSEQUENCES = {
+    Way.CANCEL: gettext_lazy("Its places and stock go back on sale, and all its money goes back to the card."),
+    Way.LET_GO: gettext_lazy(
+        "It is let go as soon as no payment can come in any more. What was paid of it goes back to the card."
+    ),
+    Way.PARTS: gettext_lazy("What is called off goes back on sale, and its price goes back to the card."),
+    Way.AMOUNT: gettext_lazy("Money goes back to the card; nothing is called off."),
+    Way.BY_HAND: gettext_lazy("Only writes down what you have given back already, in cash or by bank transfer."),
+    Way.CASH: gettext_lazy("Writes down what you have received; the order is confirmed once nothing is owed."),
+}
+SENDS_REFUNDS = (Way.CANCEL, Way.PARTS, Way.AMOUNT)
+
+
+# --- The forms --------------------------------------------------------------------------------------------------------
+
+
+class MoneyForm(forms.Form):
+    """Why; what else a way needs stands before it."""
+
+    def __init__(self, order: Order, way: Way, typed: Any, *, may_approve: bool) -> None:
+        super().__init__(typed, prefix=way.value)
+        self.way = way
+        self.fields |= FIELDS[way](order)
+        self.fields["reason"] = fields.reason_field()
+        if may_approve and way in SENDS_REFUNDS:
+            self.fields["approve"] = fields.approve_field()
+        self.lines = open_lines(order) if way == Way.PARTS else []
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if self.lines and not self.errors and not self.parts:
+            raise forms.ValidationError(_("Say how many of at least one line."))
+        return cleaned
+
+    @property
+    def parts(self) -> list[Part]:
+        """What is to be called off."""
+        chosen = [(line, self.cleaned_data.get(f"line_{line.pk}") or 0) for line, _left in self.lines]
+        return [Part(line, quantity) for line, quantity in chosen if quantity]
+
+    @property
+    def title(self) -> str:
+        return str(TITLES[self.way])
+
+    @property
+    def consequence(self) -> str:
+        return str(CONSEQUENCES[self.way])
+
+    @property
+    def as_hidden(self) -> list[tuple[str, str]]:
+        """What was typed, for the page that asks once more."""
+        return [(self.add_prefix(name), self.data.get(self.add_prefix(name), "")) for name in self.fields]
+
+
+def _no_fields(order: Order) -> dict[str, forms.Field]:
+    return {}
+
+
+def _quantities(order: Order) -> dict[str, forms.Field]:
+    return {f"line_{line.pk}": fields.quantity_field(_describe(line, left), left) for line, left in open_lines(order)}
+
+
+def _describe(line: OrderLine, left: int) -> str:
+    said = _("%(title)s: %(open)d of %(all)d open, %(price)s each")
+    price = in_words(line.unit_price, line.order.currency)
+    return said % {"title": line.title, "open": left, "all": line.quantity, "price": price}
+
+
+def _amount_to_card(order: Order) -> dict[str, forms.Field]:
+    return {"amount": fields.amount_field()}
+
+
+def _amount_by_hand(order: Order) -> dict[str, forms.Field]:
+    return {"amount": fields.amount_field()}
+
+
+def _amount_owed(order: Order) -> dict[str, forms.Field]:
+    return {"amount": fields.amount_field(initial=owed_for(order))}
+
+
+FIELDS: dict[Way, Callable[[Order], dict[str, forms.Field]]] = {
+    Way.CANCEL: _no_fields,
+    Way.LET_GO: _no_fields,
+    Way.PARTS: _quantities,
+    Way.AMOUNT: _amount_to_card,
+    Way.BY_HAND: _amount_by_hand,
+    Way.CASH: _amount_owed,
+}
+
+
+# --- What is possible -------------------------------------------------------------------------------------------------
+
+
+def ways_for(order: Order, *, may_approve: bool) -> list[Way]:
+    """What may be done about the order's money now; the services decide in the end."""
+    money = ledger.money_of(order)
+    possible = {
+        Way.CANCEL: order.status == Order.Status.CONFIRMED and not order.lines.filter(facts__isnull=False).exists(),
+        Way.LET_GO: order.is_awaiting_payment and not order.is_closing,
+        Way.PARTS: order.status == Order.Status.CONFIRMED and bool(open_lines(order)),
+        Way.AMOUNT: money_states.by_card(order) > 0,
+        Way.BY_HAND: money.net > 0 and may_approve,  # whoever writes it down approves it
+        Way.CASH: order.is_awaiting_payment and owed_for(order) > 0,
+    }
+    return [way for way in Way if possible[way]]
+
+
+def open_lines(order: Order) -> list[tuple[OrderLine, int]]:
+    """The lines of which something may still be called off, with how many."""
+    lines = order.lines.filter(kind__in=[OrderLine.Kind.PRODUCT, OrderLine.Kind.ENTRY]).select_related("order")
+    return [(line, left) for line in lines if (left := orders.count_open(line))]
+
+
+def owed_for(order: Order) -> Decimal:
+    """What an order still waits for."""
+    return max(order.total - ledger.money_of(order).net, Decimal(0))
+
+
+# --- Rehearsing and doing ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Look:
+    """What can change about an order by a step."""
+
+    status: str
+    places: int
+    goods: int
+    refunds: int  # the newest one's key
+    cases: int
+    came_in: Decimal
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step comes to, in sentences."""
+
+    sentences: list[str]
+    is_done: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal if the same comes of it."""
+        return hashlib.sha256("\n".join(self.sentences).encode()).hexdigest()[:32]
+
+
+def try_out(request: HttpRequest, order: Order, form: MoneyForm, *, agreed: str = "") -> Outcome:
+    """Do what the valid form asks for if that comes to what was agreed; else leave all as it was and say what it
+    would come to. Raises Refused."""
+    if form.way == Way.LET_GO:
+        return _let_go(request, order, agreed)
+    try:
+        with transaction.atomic():
+            order = orders.lock(order.pk)
+            before = _look(order)
+            STEPS[form.way](request, order, form)
+            outcome = Outcome(_compare(order, before, _look(Order.objects.get(pk=order.pk))))
+            if outcome.fingerprint == agreed:
+                log(request, order, f"{form.title}: {form.cleaned_data['reason']}")
+            else:
+                transaction.set_rollback(True)
+    except steps.REFUSALS as refusal:
+        raise steps.Refused(steps.in_words(refusal)) from refusal
+    return Outcome(outcome.sentences, is_done=outcome.fingerprint == agreed)
+
+
+def _let_go(request: HttpRequest, order: Order, agreed: str) -> Outcome:
+    """SumUp is asked on the way, so this cannot be rehearsed: the sentence says what will happen in either case."""
+    outcome = Outcome([str(CONSEQUENCES[Way.LET_GO])])
+    if outcome.fingerprint != agreed:
+        return outcome
+
+    def release() -> None:
+        releasing.release(order, to=Order.Status.CANCELLED, by=Order.Closer.STAFF, user=person_of(request))
+
+    steps.take(request, order, release, str(TITLES[Way.LET_GO]), asks_sumup=True)
+    return Outcome(outcome.sentences, is_done=True)
+
+
+def _cancel(request: HttpRequest, order: Order, form: MoneyForm) -> None:
+    asked = cancelling.cancel_order(order, by=person_of(request), reason=form.cleaned_data["reason"])
+    _approve(request, form, asked)
+
+
+def _call_off(request: HttpRequest, order: Order, form: MoneyForm) -> None:
+    asked = cancelling.cancel_parts(form.parts, by=person_of(request), reason=form.cleaned_data["reason"])
+    _approve(request, form, asked)
+
+
+def _refund(request: HttpRequest, order: Order, form: MoneyForm) -> None:
+    _approve(request, form, refunds.request_from_order(order, _wish(request, form)))
+
+
+def _give_by_hand(request: HttpRequest, order: Order, form: MoneyForm) -> None:
+    refunds.give_by_hand(order, _wish(request, form))
+
+
+def _take_cash(request: HttpRequest, order: Order, form: MoneyForm) -> None:
+    typed = form.cleaned_data
+    casework.take_cash(order, typed["amount"], by=person_of(request), note=typed["reason"])
+
+
+STEPS: dict[Way, Callable[[HttpRequest, Order, MoneyForm], None]] = {
+    Way.CANCEL: _cancel,
+    Way.PARTS: _call_off,
+    Way.AMOUNT: _refund,
+    Way.BY_HAND: _give_by_hand,
+    Way.CASH: _take_cash,
+}
+
+
+def _wish(request: HttpRequest, form: MoneyForm) -> Wish:
+    return Wish(form.cleaned_data["amount"], form.cleaned_data["reason"], person_of(request))
+
+
+def _approve(request: HttpRequest, form: MoneyForm, asked: list[Refund]) -> None:
+    if form.cleaned_data.get("approve"):
+        steps.approve_all(request, asked)
+
+
+# --- What came of it --------------------------------------------------------------------------------------------------
+
+
+def _look(order: Order) -> Look:
+    goods = order.lines.filter(kind=OrderLine.Kind.PRODUCT).aggregate(held=Sum("hold__quantity"))["held"]
+    newest = order.refunds.order_by("-pk").first()
+    return Look(
+        status=order.get_status_display(),
+        places=Booking.objects.filter(order_line__order=order, status=Booking.Status.CONFIRMED).count(),
+        goods=goods or 0,
+        refunds=newest.pk if newest else 0,
+        cases=Case.objects.unresolved().about(order).count(),
+        came_in=ledger.money_of(order).came_in,
+    )
+
+
+def _compare(order: Order, before: Look, after: Look) -> list[str]:
+    """What changed, in sentences that name no row, so that doing it once more gives the same ones."""
+    said = []
+    if after.status != before.status:
+        said.append(_("The order becomes: %(status)s.") % {"status": after.status})
+    if freed := before.places - after.places:
+        said.append(ngettext("%(n)d place goes back on sale.", "%(n)d places go back on sale.", freed) % {"n": freed})
+    if freed := before.goods - after.goods:
+        sentence = ngettext("%(n)d article goes back on sale.", "%(n)d articles go back on sale.", freed)
+        said.append(sentence % {"n": freed})
+    said += [_describe_refund(refund) for refund in order.refunds.filter(pk__gt=before.refunds).order_by("pk")]
+    if after.came_in > before.came_in:
+        amount = in_words(after.came_in - before.came_in, order.currency)
+        said.append(_("%(amount)s is written down as received by hand.") % {"amount": amount})
+    if after.cases > before.cases:
+        said.append(_("Not all of its money came by card: a case asks for what must go back by hand."))
+    return said
+
+
+def _describe_refund(refund: Refund) -> str:
+    amount = in_words(refund.amount, refund.currency)
+    if refund.method == Refund.Method.CASH:
+        return _("%(amount)s is written down as given back by hand.") % {"amount": amount}
+    if refund.approved_at:
+        return _("%(amount)s goes back to the card, and is sent in a moment.") % {"amount": amount}
+    return _("%(amount)s is to go back to the card, and waits for somebody to approve it.") % {"amount": amount}

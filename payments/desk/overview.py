@@ -1,0 +1,40 @@
+"""What waits for staff, for the first page of the back office; a handful of statements, however much there is."""
+
+from typing import Any
+
+from django.db.models import Count, Min, Sum
+from django.http import HttpRequest
+
+from cartsite.backoffice import age_of
+from cartsite.models import Case
+from payments.models import DailyClose, Refund
+
+
+def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add what this person may see to the first page."""
+    seen = {
+        "open_cases": ("cartsite.view_case", _open_cases),
+        "waiting_refunds": ("payments.view_refund", _waiting_refunds),
+        "last_close": ("payments.view_dailyclose", _last_close),
+    }
+    return context | {name: read() for name, (needed, read) in seen.items() if request.user.has_perm(needed)}
+
+
+def _open_cases() -> dict[str, Any]:
+    """By kind, the one whose oldest case has waited longest first."""
+    kinds = Case.objects.filter(status=Case.Status.OPEN).values("kind")
+    counted = kinds.annotate(count=Count("pk"), at_stake=Sum("at_stake"), oldest=Min("opened_at")).order_by("oldest")
+    rows = [row | {"title": Case.Kind(row["kind"]).label, "age": age_of(row["oldest"])} for row in counted]
+    return {"kinds": rows, "count": sum(row["count"] for row in counted)}
+
+
+def _waiting_refunds() -> dict[str, Any]:
+    waiting = Refund.objects.filter(status=Refund.Status.REQUESTED, approved_at=None)
+    return waiting.aggregate(count=Count("pk"), amount=Sum("amount"), oldest=Min("requested_at"))
+
+
+def _last_close() -> dict[str, Any]:
+    """The newest day that is closed, and how many days are not although SumUp was compared."""
+    closed = DailyClose.objects.filter(status=DailyClose.Status.CLOSED, reopening=None).order_by("-day").first()
+    red = DailyClose.objects.filter(status=DailyClose.Status.RED).count()
+    return {"closed": closed, "red": red}

@@ -1,0 +1,154 @@
+"""Processes that are killed (kill -9) at a named line: the shop's own code knows nothing of it.
+
+The work is done in a forked process. A tracer tells it which line of ours is about to run; at the chosen one the
+process kills itself. A first run without killing lists the lines that do run, so the list looks after itself.
+"""
+
+import json
+import linecache
+import os
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from types import CodeType, FrameType
+from typing import Any, NoReturn
+
+from django.db import connection, connections
+
+from payments import sumup
+
+Act = Callable[[], Any]
+Notice = Callable[[str, str], None]
+
+PATIENCE = 60  # seconds; only a deadlock takes so long
+END = "(end)"  # what stands for a line where a function has done all, but has not been left
+
+
+@dataclass(frozen=True)
+class Failpoint:
+    """A moment: just before this line of this function runs for the nth time, such as
+    `refunds.send: _conclude(refund, answer, refused=refused)`."""
+
+    where: str  # module and function
+    line: str  # the line's text, or how it begins
+    nth: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.line}" + (f" (time {self.nth})" if self.nth > 1 else "")
+
+    @property
+    def module(self) -> str:
+        return self.where.partition(".")[0]
+
+    def is_at(self, where: str, line: str) -> bool:
+        return self.where == where and line.startswith(self.line)
+
+
+def list_failpoints(act: Act, modules: tuple[str, ...]) -> list[Failpoint]:
+    """Do the work in a process of its own to its end; every line of these modules that ran, for the first time and for
+    the last, in order."""
+    reader, writer = os.pipe()
+
+    def work() -> None:
+        steps: list[tuple[str, str]] = []
+        _run_traced(act, modules, lambda where, line: steps.append((where, line)))
+        with os.fdopen(writer, "w") as out:
+            json.dump(steps, out)
+
+    pid = _fork(work)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        text = told.read()
+    _pid, status = os.waitpid(pid, 0)
+    assert status == 0, "It did not come to its end."
+    return list(_count(json.loads(text)))
+
+
+def _count(steps: list[list[str]]) -> Iterator[Failpoint]:
+    """The first and the last step at each line, as the nth of those that begin like it."""
+    times = Counter((where, line) for where, line in steps)
+    seen: Counter[tuple[str, str]] = Counter()
+    for where, line in steps:
+        seen[where, line] += 1
+        if seen[where, line] in (1, times[where, line]):
+            nth = sum(n for (at, text), n in seen.items() if at == where and text.startswith(line))
+            yield Failpoint(where, line, nth)
+
+
+def die_at(failpoint: Failpoint, act: Act, modules: tuple[str, ...]) -> None:
+    """Do the work in a process of its own, which is killed there; when this returns, nothing of it is left."""
+    seen = 0
+
+    def notice(where: str, line: str) -> None:
+        nonlocal seen
+        seen += failpoint.is_at(where, line)
+        if seen == failpoint.nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    pid = _fork(lambda: _run_traced(act, modules, notice))
+    _pid, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, f"It never came to {failpoint}"
+    wait_for_the_dead()
+
+
+def wait_for_the_dead() -> None:
+    """Wait until the database has noticed that nobody is there any more, and has undone what was not committed."""
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    for _try in range(PATIENCE * 200):
+        with connection.cursor() as cursor:
+            cursor.execute(others)
+            if cursor.fetchone()[0] == 0:
+                return
+        time.sleep(0.005)
+    raise AssertionError("The database still has a connection of the dead.")
+
+
+def _fork(work: Act) -> int:
+    """Start a process that does this and ends; its id. It shares no connection with this one."""
+    connections.close_all()
+    pid = os.fork()
+    if pid == 0:
+        _work_and_exit(work)
+    return pid
+
+
+def _work_and_exit(work: Act) -> NoReturn:
+    status = 1
+    try:
+        signal.alarm(PATIENCE)  # whoever waits for a lock that never comes is killed by that, which is no SIGKILL
+        sumup._session.close()
+        work()
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _run_traced(act: Act, modules: tuple[str, ...], notice: Notice) -> None:
+    """Do the work, and tell of every line of these modules before it runs."""
+    names = {str(import_module(name).__file__): name.rpartition(".")[2] for name in modules}
+
+    def trace(frame: FrameType, event: str, _arg: Any) -> Any:
+        code = frame.f_code
+        if code.co_filename not in names:
+            return None
+        if event in ("line", "return"):
+            text = END if event == "return" else linecache.getline(code.co_filename, frame.f_lineno).strip()
+            notice(f"{names[code.co_filename]}.{_name(code)}", text)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        act()
+    finally:
+        sys.settrace(None)
+
+
+def _name(code: CodeType) -> str:
+    return code.co_qualname.replace(".<locals>", "")

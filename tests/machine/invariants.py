@@ -1,0 +1,210 @@
+"""The domain's invariants (DOMAIN.md, section 4), as one question to the database after every step.
+
+Each query finds what breaks its rule: it must find nothing. What the database's own constraints refuse already (unique
+keys, checks) is not asked again; rules about what a single call does (13, 14, 15) are checked by the rules that call.
+"""
+
+from typing import Any
+
+from django.db import connection
+
+CAME_IN = "('capture', 'cash')"
+SHOPPERS = "('capture', 'refund', 'chargeback', 'cash')"
+ALIVE = "('requested', 'sending', 'unknown')"
+GONE = f"({ALIVE[1:-1]}, 'done', 'external')"
+
+QUERIES: dict[str, str] = {
+    "1 every transaction is one capture, or money of unknown origin, never both": f"""
+        SELECT m.transaction_id FROM payments_movement m WHERE m.kind = 'capture'
+        GROUP BY 1 HAVING count(*) > 1
+        UNION ALL
+        SELECT m.transaction_id FROM payments_movement m
+        JOIN payments_stray s USING (transaction_id)
+        JOIN cartsite_case c ON c.subject_uuid = s.uuid AND c.kind = 'unknown_money' AND c.status <> 'resolved'
+        WHERE m.kind = 'capture'
+        UNION ALL
+        SELECT p.reference FROM payments_payment p
+        JOIN cartsite_case c ON c.subject_uuid = p.uuid AND c.kind = 'unknown_money' AND c.status <> 'resolved'
+        WHERE p.status = 'captured'
+    """,
+    "2 captured is what has a capture, and final": """
+        SELECT p.reference FROM payments_payment p
+        WHERE (p.status = 'captured') <> EXISTS (
+            SELECT FROM payments_movement m WHERE m.payment_id = p.id AND m.kind = 'capture')
+    """,
+    "3 nothing of an order that is over can be paid, as far as we know": """
+        SELECT o.number FROM orders_order o JOIN payments_payment p ON p.order_id = o.id
+        WHERE o.status IN ('expired', 'cancelled') AND p.status IN ('created', 'unknown', 'open', 'declined')
+          AND NOT EXISTS (SELECT FROM orders_orderevent e WHERE e.order_id = o.id AND e.kind = 'confirmed')
+    """,
+    "4 money of an order that is over has a case or a refund": f"""
+        SELECT o.number FROM orders_order o
+        WHERE o.status IN ('expired', 'cancelled')
+          AND (SELECT sum(m.amount) FROM payments_movement m WHERE m.order_id = o.id AND m.kind IN {SHOPPERS}) > 0
+          AND NOT EXISTS (SELECT FROM payments_refund r WHERE r.order_id = o.id)
+          AND NOT EXISTS (SELECT FROM cartsite_case c WHERE c.subject_uuid = o.uuid OR c.subject_uuid IN (
+              SELECT p.uuid FROM payments_payment p WHERE p.order_id = o.id))
+    """,
+    "5 an order is confirmed, or confirmed again after its end: never twice in a row": """
+        SELECT DISTINCT t.number FROM (
+            SELECT o.number, e.kind, lag(e.kind) OVER (PARTITION BY o.id ORDER BY e.id) AS before
+            FROM orders_orderevent e JOIN orders_order o ON o.id = e.order_id
+            WHERE e.kind IN ('confirmed', 'expired', 'cancelled', 'completed')) t
+        WHERE t.kind = t.before
+    """,
+    "6 what is taken is what is held": """
+        SELECT p.name FROM bookings_pool p
+        LEFT JOIN (SELECT pool_id, sum(quantity) AS held FROM bookings_hold GROUP BY 1) h ON h.pool_id = p.id
+        WHERE p.taken <> coalesce(h.held, 0) OR p.taken > p.capacity OR p.capacity <> greatest(p.wanted, p.taken)
+    """,
+    "6 every live hold is a cart's, an order line's or a booking's": """
+        SELECT h.id::text FROM bookings_hold h
+        LEFT JOIN cart_cartitem i ON i.hold_id = h.id
+        LEFT JOIN orders_orderline l ON l.hold_id = h.id
+        LEFT JOIN bookings_booking b ON b.hold_id = h.id
+        WHERE h.quantity > 0 AND num_nonnulls(i.id, l.id, b.id) <> 1
+    """,
+    "7 more than was owed, in two captures, is a case": """
+        SELECT o.number FROM orders_order o JOIN payments_movement m ON m.order_id = o.id AND m.kind = 'capture'
+        GROUP BY o.id HAVING count(*) > 1 AND sum(m.amount) > o.total AND NOT EXISTS (
+            SELECT FROM cartsite_case c JOIN payments_payment p ON p.uuid = c.subject_uuid
+            WHERE p.order_id = o.id
+              AND c.kind IN ('duplicate_capture', 'overpaid', 'amount_mismatch', 'late_payment'))
+    """,
+    "9 the shares of a movement are the movement": """
+        SELECT m.id::text FROM payments_movement m LEFT JOIN payments_movementshare s ON s.movement_id = m.id
+        GROUP BY m.id HAVING coalesce(sum(s.amount), 0) <> m.amount
+    """,
+    "9 the shares of a line are the line, and the lines are the order": """
+        SELECT l.title FROM orders_orderline l LEFT JOIN orders_lineallocation a ON a.line_id = l.id
+        GROUP BY l.id HAVING coalesce(sum(a.amount), 0) <> l.total
+        UNION ALL
+        SELECT o.number FROM orders_order o JOIN orders_orderline l ON l.order_id = o.id
+        GROUP BY o.id HAVING sum(l.total) <> o.total
+    """,
+    "10 no more goes back than came": f"""
+        SELECT p.reference FROM payments_payment p
+        WHERE (SELECT sum(r.amount) FROM payments_refund r WHERE r.payment_id = p.id AND r.status IN {GONE})
+            > (SELECT coalesce(sum(m.amount), 0) FROM payments_movement m
+               WHERE m.payment_id = p.id AND m.kind = 'capture')
+        UNION ALL
+        SELECT o.number FROM orders_order o
+        WHERE (SELECT sum(r.amount) FROM payments_refund r WHERE r.order_id = o.id AND r.status IN {GONE})
+            > (SELECT coalesce(sum(m.amount), 0) FROM payments_movement m
+               WHERE m.order_id = o.id AND m.kind IN {CAME_IN} AND m.amount > 0)
+    """,
+    "10 a refund that is done is one movement of its amount, and no other is": """
+        SELECT r.uuid::text FROM payments_refund r LEFT JOIN payments_movement m ON m.refund_id = r.id
+        WHERE (r.status IN ('done', 'external')) <> (m.id IS NOT NULL) OR m.amount <> -r.amount
+    """,
+    "12 what is to be told is owed": """
+        SELECT o.number FROM orders_order o JOIN orders_orderevent e ON e.order_id = o.id AND e.kind = 'confirmed'
+        WHERE NOT EXISTS (SELECT FROM cartsite_message m WHERE m.subject_uuid = o.uuid AND m.kind = 'confirmation')
+        UNION ALL
+        SELECT o.number FROM orders_order o JOIN payments_refund r ON r.order_id = o.id
+        WHERE r.status IN ('done', 'external') AND r.method = 'sumup' AND NOT EXISTS (
+            SELECT FROM cartsite_message m
+            WHERE m.subject_uuid = o.uuid AND m.kind = 'refund' AND m.occurrence = r.uuid::text)
+        UNION ALL
+        SELECT p.reference FROM payments_payment p JOIN orders_order o ON o.id = p.order_id
+        JOIN cartsite_case c ON c.subject_uuid = p.uuid AND c.kind = 'late_payment'
+        WHERE NOT EXISTS (SELECT FROM cartsite_message m WHERE m.subject_uuid = o.uuid AND m.kind = 'late_payment')
+    """,
+    "the last step written down is the status": """
+        SELECT o.number FROM orders_order o
+        LEFT JOIN LATERAL (
+            SELECT e.kind FROM orders_orderevent e WHERE e.order_id = o.id
+            AND e.kind IN ('confirmed', 'expired', 'cancelled', 'completed') ORDER BY e.id DESC LIMIT 1) last ON true
+        WHERE o.status <> coalesce(last.kind, 'awaiting_payment')
+    """,
+    "an order that waits holds all of it without end, one that is over nothing": """
+        SELECT o.number FROM orders_order o JOIN orders_orderline l ON l.order_id = o.id
+        LEFT JOIN cart_product g ON g.id = l.product_id LEFT JOIN bookings_entry e ON e.id = l.entry_id
+        LEFT JOIN bookings_hold h ON h.id = l.hold_id
+        WHERE o.status = 'awaiting_payment' AND coalesce(g.pool_id, e.pool_id) IS NOT NULL
+              AND (h.quantity IS DISTINCT FROM l.quantity OR h.until IS NOT NULL)
+           OR o.status IN ('expired', 'cancelled') AND h.quantity > 0
+    """,
+    "what was sold is held until it is collected, missed or cancelled": """
+        SELECT o.number FROM orders_order o JOIN orders_orderline l ON l.order_id = o.id
+        JOIN cart_product g ON g.id = l.product_id JOIN bookings_hold h ON h.id = l.hold_id
+        WHERE o.status IN ('confirmed', 'completed') AND g.pool_id IS NOT NULL
+          AND h.quantity <> l.quantity
+              - (SELECT coalesce(sum(f.quantity), 0) FROM orders_linefact f WHERE f.line_id = l.id)
+    """,
+    "what was sold came in": f"""
+        SELECT o.number FROM orders_order o WHERE o.status IN ('confirmed', 'completed') AND o.total > (
+            SELECT coalesce(sum(m.amount), 0) FROM payments_movement m
+            WHERE m.order_id = o.id AND m.kind IN {CAME_IN} AND m.amount > 0)
+    """,
+    "every place sold is a booking, but none at an entry that was called off": """
+        SELECT o.number FROM orders_order o JOIN orders_orderline l ON l.order_id = o.id AND l.kind = 'entry'
+        LEFT JOIN bookings_booking b ON b.order_line_id = l.id
+        WHERE o.status IN ('confirmed', 'completed')
+        GROUP BY o.id, l.id HAVING count(b.id) FILTER (WHERE b.status <> 'cancelled') <> CASE
+            WHEN EXISTS (SELECT FROM cartsite_case c WHERE c.subject_uuid = l.uuid AND c.kind = 'entry_cancelled') THEN 0
+            ELSE l.quantity - (SELECT coalesce(sum(f.quantity), 0) FROM orders_linefact f
+                               WHERE f.line_id = l.id AND f.kind = 'cancelled') END
+    """,
+    "a place that stands is held, one that was called off is not": """
+        SELECT b.code FROM bookings_booking b JOIN bookings_hold h ON h.id = b.hold_id
+        JOIN orders_orderline l ON l.id = b.order_line_id JOIN orders_order o ON o.id = l.order_id
+        WHERE h.quantity <> CASE WHEN b.status = 'cancelled' THEN 0 ELSE 1 END
+           OR b.status = 'confirmed' AND o.status NOT IN ('confirmed', 'completed')
+    """,
+    "15 a cart that was ordered is over": """
+        SELECT o.number FROM orders_order o JOIN cart_cart c ON c.id = o.cart_id WHERE c.ordered_at IS NULL
+    """,
+    "oversold is a case for as long as it is so": """
+        SELECT p.name FROM bookings_pool p WHERE p.taken > p.wanted AND NOT EXISTS (
+            SELECT FROM cartsite_case c WHERE c.subject_uuid = p.uuid AND c.kind = 'oversold')
+    """,
+}
+ALL = " UNION ALL ".join(
+    f"SELECT $rule${rule}$rule$, found.what::text FROM ({query}) found(what)" for rule, query in QUERIES.items()
+)
+# What is written once is never changed: movements, shares, line facts, order events (8), and no order or payment goes.
+APPEND_ONLY = ("payments_movement", "payments_movementshare", "orders_linefact", "orders_orderevent")
+DIGESTS = " UNION ALL ".join(
+    f"SELECT '{table}', md5(string_agg(t::text, '' ORDER BY id) FILTER (WHERE id <= %s)),"
+    f" md5(string_agg(t::text, '' ORDER BY id)), coalesce(max(id), 0) FROM {table} t"
+    for table in APPEND_ONLY
+)
+COUNTS = "SELECT (SELECT count(*) FROM orders_order), (SELECT count(*) FROM payments_payment)"
+
+
+def find_breaches() -> list[tuple[str, str]]:
+    """Which rules are broken, and by what; empty as long as all is well."""
+    with connection.cursor() as cursor:
+        cursor.execute(ALL)
+        return [(str(rule), str(what)) for rule, what in cursor.fetchall()]
+
+
+class Memory:
+    """What was there after the last step, to be compared with what is there now (invariant 8)."""
+
+    def __init__(self) -> None:
+        self.digests: dict[str, tuple[str | None, int]] = dict.fromkeys(APPEND_ONLY, (None, 0))
+        self.counts: tuple[int, ...] = (0, 0)
+
+    def find_changes(self) -> list[tuple[str, str]]:
+        """What should have stayed as it was, and did not."""
+        breaches = [("8 append-only", table) for table, before, now in self._compare() if before != now]
+        counts = self._count()
+        if any(now < before for now, before in zip(counts, self.counts, strict=True)):
+            breaches.append(("8 orders and payments are never deleted", str(counts)))
+        self.counts = counts
+        return breaches
+
+    def _compare(self) -> list[tuple[str, str | None, str | None]]:
+        with connection.cursor() as cursor:
+            cursor.execute(DIGESTS, [self.digests[table][1] for table in APPEND_ONLY])
+            rows: list[Any] = cursor.fetchall()
+        compared = [(table, self.digests[table][0], then) for table, then, _now, _last in rows]
+        self.digests = {table: (now, last) for table, _then, now, last in rows}
+        return compared
+
+    def _count(self) -> tuple[int, ...]:
+        with connection.cursor() as cursor:
+            cursor.execute(COUNTS)
+            return tuple(cursor.fetchone())

@@ -1,0 +1,119 @@
+"""The machine: shoppers, staff, timers and an adversarial SumUp act in any order, and no invariant may break.
+
+After every step the database is asked for all that breaks a rule (invariants.py), each change of a status is compared
+with the domain's tables (coverage.py), and at the end of each history all must come to rest (quiet.py).
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+from hypothesis.stateful import initialize, invariant
+
+from orders.models import Order
+from payments.models import Payment, Refund
+from payments.simulator.checkouts import CheckoutStatus
+from tests.machine import ledger_of_steps
+from tests.machine.acts import NOTHING_MOVED, SAID_NO, Idle
+from tests.machine.adversary import Adversary
+from tests.machine.invariants import Memory, find_breaches
+from tests.machine.ledger_of_steps import Step
+from tests.machine.quiet import find_loose_ends, let_all_come_to_rest
+from tests.machine.shoppers import Shoppers
+from tests.machine.staff import Staff
+from tests.machine.timers import Timers
+
+PRESENT = """
+    SELECT 'order', status, count(*) FROM orders_order GROUP BY 2
+    UNION ALL SELECT 'order', 'closing', count(*) FROM orders_order WHERE closing_since IS NOT NULL
+    UNION ALL SELECT 'order', 'cash', count(*) FROM payments_movement WHERE kind = 'cash'
+    UNION ALL SELECT 'payment', status, count(*) FROM payments_payment GROUP BY 2
+    UNION ALL SELECT 'refund', status, count(*) FROM payments_refund GROUP BY 2
+    UNION ALL SELECT 'message', status, count(*) FROM cartsite_message GROUP BY 2
+    UNION ALL SELECT 'dailyclose', status, count(*) FROM payments_dailyclose GROUP BY 2
+    UNION ALL SELECT 'case', kind, count(*) FROM cartsite_case WHERE status <> 'resolved' GROUP BY 2
+    UNION ALL SELECT 'transaction', '', count(*) FROM payments_movement WHERE kind = 'capture'
+    UNION ALL SELECT 'transaction', '', count(*) FROM payments_stray
+"""
+
+
+class Machine(Shoppers, Staff, Timers, Adversary):
+    """Give it a `world` and a `coverage` (as class attributes) before it runs."""
+
+    is_broken = False
+
+    @initialize()
+    def open_the_shop(self) -> None:
+        self.world.reset()
+        ledger_of_steps.take()
+        self.tokens, self.placed = {}, []
+        self.memory, self.present = Memory(), Counter()
+        self.coverage.histories += 1
+
+    def now(self) -> datetime:
+        return timezone.now()
+
+    def quietly(self, act: Callable[..., Any], *args: Any) -> None:
+        """Do something in the middle of a call, and take no for an answer. Anything else is a fault (see the relay)."""
+        try:
+            act(*args)
+        except (*NOTHING_MOVED, *SAID_NO, Idle) as refusal:
+            self.coverage.refusals[type(refusal).__name__] += 1
+
+    @invariant()
+    def nothing_is_broken(self) -> None:
+        """All that must be true after every step."""
+        self.coverage.steps += 1
+        self.is_broken = True  # unless all of this is true
+        steps = ledger_of_steps.take()
+        assert not (unknown := self.coverage.note(steps)), f"The domain knows no such step: {unknown}"
+        assert not (breaches := [*find_breaches(), *self.memory.find_changes()]), breaches
+        assert not self.world.complaints.heard, self.world.complaints.heard[0]
+        assert not self.world.relay.errors, repr(self.world.relay.errors[0])
+        assert not (calls := self.world.calls_inside_transactions), f"11 inside a transaction: {calls}"
+        self._check_letting_go(steps)
+        self._check_refunds_sent()
+        self._count_what_is_there()
+        self._count_switches()
+        self.is_broken = False
+
+    def _check_letting_go(self, steps: list[Step]) -> None:
+        """3: capacity is freed only when nobody can pay any more, as SumUp itself knows."""
+        over = [step.row_id for step in steps if step.name in LET_GO]
+        for payment in Payment.objects.filter(order__in=over).exclude(checkout_url=""):
+            for checkout in self.world.simulator.find(payment.reference):
+                payable = checkout.status in (CheckoutStatus.PENDING, CheckoutStatus.FAILED)
+                if checkout.id not in self.world.relay.lied_about and payable:
+                    closed = self.world.simulator.is_page_closed(checkout)
+                    assert closed, f"3: {payment.order} is over, but its page can still be paid"
+
+    def _check_refunds_sent(self) -> None:
+        """10: no machine ever sends a refund twice."""
+        rows = Refund.objects.filter(sent_at__isnull=False).count()
+        assert self.world.relay.refunds_sent <= rows, f"{self.world.relay.refunds_sent} were sent of {rows}"
+
+    def _count_what_is_there(self) -> None:
+        self.present = Counter()
+        with connection.cursor() as cursor:
+            cursor.execute(PRESENT)
+            for thing, what, count in cursor.fetchall():
+                self.present[thing] += count
+                self.present[f"{thing}:{what}"] += count
+
+    def _count_switches(self) -> None:
+        self.coverage.switches.update(self.world.felt)
+        self.world.felt.clear()
+
+    def teardown(self) -> None:
+        """The quiet period, unless something is broken already."""
+        if self.is_broken:
+            return
+        let_all_come_to_rest(self.world)
+        self.nothing_is_broken()
+        assert not (ends := find_loose_ends(self.world)), ends
+
+
+LET_GO = {f"order: {Order.Status.AWAITING_PAYMENT} -> {end}" for end in (Order.Status.EXPIRED, Order.Status.CANCELLED)}

@@ -1,0 +1,211 @@
+"""The stage of the machine: one shop on a real database, one SumUp behind a wire, one clock for both.
+
+Everything commits, as it does in production; between two histories all tables are emptied.
+"""
+
+import logging
+import random
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from unittest import mock
+from urllib.parse import urlsplit
+
+from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
+from django.db import connection
+from django.test import Client
+from time_machine import Traveller, travel
+
+from bookings import capacity
+from bookings.models import Entry
+from cart.models import Product, Stall
+from cartsite.models import User
+from payments import sumup
+from payments.simulator import Merchant, Simulator
+from payments.simulator.behaviour import CHOICES
+from tests.factories import CalendarFactory, EntryFactory, ProductFactory, StallFactory, UserFactory
+from tests.machine import ledger_of_steps
+from tests.machine.relay import Relay
+
+START = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
+# What may be said at ERROR without anything being wrong: the mail server is broken on purpose.
+EXPECTED_ERRORS = ("orders.mail",)
+
+
+class BrokenAtTimes(EmailBackend):
+    """A mail server that says yes, until it is broken."""
+
+    is_broken = False
+
+    def send_messages(self, messages: Any) -> int:
+        if self.is_broken:
+            raise OSError("The mail server is broken.")
+        return super().send_messages(messages)
+
+
+class Complaints(logging.Handler):
+    """Sweeps log what they do not expect, and go on: here that is a failure."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name not in EXPECTED_ERRORS:
+            self.heard.append(logging.Formatter().format(record))
+
+
+class World:
+    """The shop, its SumUp and their clock, with all that was asked to be done soon."""
+
+    def __init__(self, clock: Traveller) -> None:
+        self.clock = clock
+        self.simulator = Simulator(merchant=Merchant("MROSEASH", "sup_sk_simulator", "GBP"), post=self.deliver, threads=0)
+        self.relay = Relay(self.simulator)
+        self.felt: Counter[str] = Counter()  # how often SumUp misbehaved in which way, since somebody looked
+        self._note_misbehaviour()
+        self.complaints = Complaints()
+        self.soon: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
+        self.is_up = True  # whether the shop answers webhooks
+        self.calls_inside_transactions: list[str] = []
+        self.chance = random.Random(0)
+
+    def reset(self) -> None:
+        """An empty world at the same moment as ever, and a shop with little of everything."""
+        self.clock.move_to(START, tick=False)
+        self.chance.seed(0)
+        self.simulator.reset()
+        self.relay.forget()
+        self.complaints.heard.clear()
+        self.calls_inside_transactions.clear()
+        self.soon.clear()
+        self.is_up, BrokenAtTimes.is_broken = True, False
+        mail.outbox.clear()
+        empty_all_tables()
+        self._stock_the_shop()
+
+    def _stock_the_shop(self) -> None:
+        """Few of each thing, so that they run out; a price of nothing, and one that no card ever pays."""
+        self.stalls = [Stall.objects.house(), *(StallFactory(name=name, slug=name) for name in ("bees", "oven"))]
+        bees, oven = self.stalls[1:]
+        self.products: list[Product] = [
+            ProductFactory(sku="HONEY", title="Honey", stall=bees, price=Decimal("6.50"), stock=4),
+            ProductFactory(sku="CANDLE", title="Candle", stall=bees, price=Decimal("3.33"), stock=None),
+            ProductFactory(sku="LEAFLET", title="Leaflet", stall=oven, price=Decimal("0.00"), stock=3),
+            ProductFactory(sku="MUG", title="Mug", stall=oven, price=Decimal("11.00"), stock=2),
+        ]
+        calendar = CalendarFactory(name="Bakehouse", slug="bakehouse", stall=oven)
+        shared, now = capacity.new_pool("Bread and supper", 3), datetime.now(UTC)
+        days = {"Bread": (shared, 20, "35.00"), "Supper": (shared, 25, "12.50"), "Talk": (None, 2, "8.00")}
+        self.entries: list[Entry] = [
+            EntryFactory(
+                calendar=calendar,
+                title=title,
+                pool=pool or capacity.new_pool(title, 2),
+                price=Decimal(price),
+                starts_at=now + timedelta(days=ahead),
+            )
+            for title, (pool, ahead, price) in days.items()
+        ]
+        self.shoppers: list[User | None] = [None, UserFactory(username="ada"), UserFactory(username="bob")]
+        self.staff: User = UserFactory(username="sam", is_staff=True, is_superuser=True)
+
+    def _note_misbehaviour(self) -> None:
+        behaviour = self.simulator.behaviour
+
+        def noting(look: Callable[[str], str]) -> Callable[[str], str]:
+            def noted(name: str) -> str:
+                choice = look(name)
+                self.felt[f"{name} = {choice}"] += choice != CHOICES[name][0]
+                return choice
+
+            return noted
+
+        behaviour.take = noting(behaviour.take)  # type: ignore[method-assign]
+        behaviour.choice = noting(behaviour.choice)  # type: ignore[method-assign]
+
+    @property
+    def things(self) -> list[Product | Entry]:
+        return [*self.products, *self.entries]
+
+    def wait(self, how_long: timedelta) -> None:
+        """Let time pass, here and at SumUp."""
+        self.clock.shift(how_long)
+        self.simulator.tick()
+
+    def deliver(self, url: str, body: bytes) -> int:
+        """SumUp's webhook reaches the shop, if the shop is up."""
+        if not self.is_up:
+            return 503
+        answer = Client().post(urlsplit(url).path, body, content_type="application/json")
+        return int(answer.status_code)
+
+    def ask_soon(self, apply_async: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """What the shop wants done soon waits for a worker, who may never come."""
+        self.soon.append((apply_async.__self__, args))  # type: ignore[attr-defined]
+
+    def work(self) -> None:
+        """A worker does all that was asked for."""
+        while self.soon:
+            task, args = self.soon.popleft()
+            task(*args)
+
+
+def empty_all_tables() -> None:
+    """Forget everything, with all numbers starting at 1 again."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {', '.join(_tables())} RESTART IDENTITY CASCADE")
+
+
+def _tables() -> list[str]:
+    kept = ("django_migrations", "django_content_type", "auth_permission")
+    return [name for name in connection.introspection.django_table_names(only_existing=True) if name not in kept]
+
+
+@contextmanager
+def open_world(settings: Any) -> Iterator[World]:
+    """A world to play in, for as long as the context lasts. Call it with a database that commits."""
+    with travel(START, tick=False) as clock:
+        world = World(clock)
+        settings.EMAIL_BACKEND = f"{__name__}.BrokenAtTimes"
+        mail.outbox = []  # type: ignore[attr-defined]
+        with (
+            world.relay,
+            ledger_of_steps.kept(),
+            _listening_to(world.complaints),
+            mock.patch("cartsite.celery._send", world.ask_soon),
+            mock.patch("os.urandom", world.chance.randbytes),
+            mock.patch.object(sumup._session, "request", _watched(world)),
+        ):
+            settings.SUMUP_API_URL = settings.SUMUP_ORIGIN = world.relay.url
+            yield world
+            empty_all_tables()
+
+
+@contextmanager
+def _listening_to(complaints: Complaints) -> Iterator[None]:
+    root, quiet = logging.getLogger(), logging.getLogger("payments")
+    level = quiet.level
+    root.addHandler(complaints)
+    quiet.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.removeHandler(complaints)
+        quiet.setLevel(level)
+
+
+def _watched(world: World) -> Callable[..., Any]:
+    """No HTTP call inside a database transaction (invariant 11): whoever makes one is written down."""
+    ask = sumup._session.request
+
+    def request(method: str, url: str, **kwargs: Any) -> Any:
+        if connection.in_atomic_block:
+            world.calls_inside_transactions.append(f"{method} {url}")
+        return ask(method, url, **kwargs)
+
+    return request

@@ -1,0 +1,401 @@
+"""Money that came too late: its shopper has it back or waits, once, however often they press."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import time_machine
+from django.test import Client
+
+from bookings.models import Entry
+from cart.models import Product
+from cartsite.models import Case, Message, User
+from orders.models import Order
+from payments import casework, late, ledger, refunds
+from payments.models import Payment, Refund, Stray
+from payments.refunds import Wish
+from payments.simulator import Simulator
+from tests.concurrency import results_of, run_at_once
+from tests.orders.acts import all_rows, holder_of
+from tests.orders.late import come_late, expire, late_case
+
+pytestmark = pytest.mark.django_db
+
+PlaceOrder = Callable[..., Order]
+REFUND, WAIT = {"decision": "refund"}, {"decision": "wait"}
+
+
+def text_of(response: Any) -> str:
+    """What the page says, each run of white space as one blank."""
+    return re.sub(r"\s+", " ", response.content.decode())
+
+
+def page_of(order: Order) -> str:
+    return f"/orders/{order.number}/late-payment/"
+
+
+def waits_of(order: Order) -> int:
+    return order.events.filter(kind="shopper_waits").count()
+
+
+@pytest.fixture
+def paid_late(payment: Payment, sumup: Simulator, place_order: PlaceOrder, workshop: Entry) -> Order:
+    """£76.50 that came when the order had expired and its places were somebody else's."""
+    return come_late(payment, sumup, place_order, workshop)
+
+
+@pytest.fixture
+def client(paid_late: Order) -> Client:
+    """The browser of whoever has the order's secret link."""
+    return holder_of(paid_late)
+
+
+# --- What it says
+
+
+def test_it_says_what_happened_and_offers_both_choices(paid_late: Order, client: Client) -> None:
+    response = client.get(page_of(paid_late))
+
+    said = text_of(response)
+    assert response.status_code == 200
+    assert "Your payment of <strong>£76.50</strong> arrived on " in said
+    assert "By then the order had ended, and the places and goods that we kept for you were on sale again." in said
+    assert "We send £76.50 back to the card" in said
+    assert said.count('<form class="mt-auto" method="post"') == 2
+    assert 'name="decision" value="refund">Send my money back</button>' in said
+    assert 'name="decision" value="wait">Wait for the co-operative</button>' in said
+
+
+def test_it_says_when_the_money_goes_back_by_itself_in_the_shops_zone(paid_late: Order, client: Client) -> None:
+    Case.objects.update(opened_at=datetime(2026, 7, 1, 22, 30, tzinfo=UTC))
+
+    with time_machine.travel(datetime(2026, 7, 2, tzinfo=UTC)):
+        said = text_of(client.get(page_of(paid_late)))
+
+    assert "If nothing is decided before Saturday 4 July 2026 at 23:30, it goes back to you by itself." in said
+
+
+def test_staff_who_put_it_off_move_that_date(paid_late: Order, client: Client) -> None:
+    Case.objects.update(opened_at=datetime(2026, 7, 1, 22, 30, tzinfo=UTC))
+    late_case().snooze(datetime(2026, 7, 9, 8, 0, tzinfo=UTC), note="")
+
+    with time_machine.travel(datetime(2026, 7, 2, tzinfo=UTC)):
+        said = text_of(client.get(page_of(paid_late)))
+
+    assert "before Thursday 9 July 2026 at 09:00" in said
+
+
+def test_a_date_that_is_past_is_not_promised_again(paid_late: Order, client: Client) -> None:
+    with time_machine.travel(late.goes_back_at(late_case()) + timedelta(minutes=1)):
+        said = text_of(client.get(page_of(paid_late)))
+
+    assert "It is about to go back to you by itself." in said
+    assert "If nothing is decided" not in said
+
+
+def test_an_order_that_has_not_ended_is_not_said_to_have(paid_late: Order, client: Client) -> None:
+    Order.objects.filter(pk=paid_late.pk).update(status="awaiting_payment")
+
+    said = text_of(client.get(page_of(paid_late)))
+
+    assert "had ended" not in said
+    assert "By then the order could not be paid any more." in said
+
+
+def test_the_orders_page_leads_there_while_nobody_has_decided(paid_late: Order, client: Client) -> None:
+    said = text_of(client.get(paid_late.get_absolute_url()))
+
+    assert f'href="{page_of(paid_late)}"' in said
+    assert "£76.50 arrived when this order could not be paid any more." in said
+
+
+def test_without_late_money_it_leads_to_the_orders_page(order: Order) -> None:
+    client = holder_of(order)
+
+    for answer in (client.get(page_of(order)), client.post(page_of(order), REFUND)):
+        assert (answer.status_code, answer["Location"]) == (302, order.get_absolute_url())
+    assert not Refund.objects.exists()
+
+
+def test_nobody_keeps_a_copy_of_it_and_it_holds_no_secret(paid_late: Order, client: Client) -> None:
+    response = client.get(page_of(paid_late))
+
+    assert "no-store" in response["Cache-Control"]
+    payment = Payment.objects.get()
+    for secret in (paid_late.key, payment.return_token, payment.webhook_token, str(paid_late.uuid), str(payment.uuid)):
+        assert secret not in text_of(response)
+
+
+def test_money_that_is_going_back_already_has_no_button(paid_late: Order, client: Client, staff: User) -> None:
+    refunds.request(Payment.objects.get(), Wish(Decimal("76.50"), "The shopper rang.", staff))
+
+    said = text_of(client.get(page_of(paid_late)))
+
+    assert "Send my money back" not in said
+    assert "Nothing of it is left to send" in said
+
+
+# --- Who may see it
+
+
+def test_the_secret_link_of_the_mail_leads_to_its_clean_address(paid_late: Order) -> None:
+    client = Client()
+
+    response = client.get(f"{page_of(paid_late)}?key={paid_late.key}")
+
+    assert (response.status_code, response["Location"]) == (302, page_of(paid_late))
+    assert response.cookies["order"]["path"] == paid_late.get_absolute_url()
+    assert client.get(page_of(paid_late)).status_code == 200
+    assert client.post(page_of(paid_late), REFUND).status_code == 302
+    assert Refund.objects.count() == 1
+
+
+def test_the_orders_user_needs_no_link(paid_late: Order, shopper: User) -> None:
+    Order.objects.filter(pk=paid_late.pk).update(user=shopper)
+    client = Client()
+    client.force_login(shopper)
+
+    assert client.get(page_of(paid_late)).status_code == 200
+
+
+@pytest.mark.parametrize("query", ["", "?key=", "?key=wrong", "?key=%00", "?token=wrong"])
+def test_strangers_get_the_same_answer_as_for_no_order(paid_late: Order, staff: User, query: str) -> None:
+    signed_in = Client()
+    signed_in.force_login(staff)
+    before = all_rows()
+    paths = [f"{page_of(paid_late)}{query}", f"/orders/CCCC-CCCC-CC/late-payment/{query}"]
+
+    looks = [Client().get(path) for path in paths]
+    presses = [Client().post(path, REFUND) for path in paths]
+
+    for answers in (looks, presses):
+        assert {answer.status_code for answer in answers} == {404}
+        assert len({re.sub(r'next=[^"]*', "", text_of(answer)) for answer in answers}) == 1
+        assert all("order" not in answer.cookies for answer in answers)
+    assert signed_in.post(page_of(paid_late), REFUND).status_code == 404
+    assert all_rows() == before
+
+
+def test_the_key_does_not_open_it_for_a_decision(paid_late: Order) -> None:
+    answer = Client().post(f"{page_of(paid_late)}?key={paid_late.key}", REFUND)
+
+    assert answer.status_code == 404
+    assert not Refund.objects.exists()
+
+
+def test_the_key_of_another_order_does_not_open_it(paid_late: Order, place_order: PlaceOrder, honey: Product) -> None:
+    other = place_order((honey, 1))
+
+    assert Client().get(f"{page_of(paid_late)}?key={other.key}").status_code == 404
+    assert holder_of(other).get(page_of(paid_late)).status_code == 404
+
+
+# --- Have it back
+
+
+def test_money_back_is_approved_at_once_and_the_order_says_so(paid_late: Order, client: Client) -> None:
+    answer = client.post(page_of(paid_late), REFUND)
+
+    assert (answer.status_code, answer["Location"]) == (302, paid_late.get_absolute_url())
+    refund = Refund.objects.get()
+    assert (refund.amount, refund.status, refund.reason) == (
+        Decimal("76.50"),
+        "requested",
+        "The shopper asked for it.",
+    )
+    assert (refund.requested_by, refund.approved_by, refund.approved_at is None) == (None, None, False)
+    assert (late_case().status, late_case().resolved_by) == ("resolved", None)
+    said = text_of(client.get(paid_late.get_absolute_url()))
+    assert "<strong>£76.50</strong> is on its way back to you. Banks take 2 to 10 days." in said
+    assert "late-payment" not in said
+
+
+def test_the_money_does_go_back_and_a_mail_says_so(paid_late: Order, client: Client, sumup: Simulator) -> None:
+    client.post(page_of(paid_late), REFUND)
+
+    refunds.sweep()
+    with time_machine.travel(datetime.now(UTC) + timedelta(minutes=1)):
+        refunds.sweep()
+
+    assert Refund.objects.get().status == "done"
+    assert ledger.money_of(paid_late).net == 0
+    assert Message.objects.filter(kind="refund", subject_uuid=paid_late.uuid).count() == 1
+    assert "<strong>£76.50</strong> went back to your card on" in text_of(client.get(paid_late.get_absolute_url()))
+
+
+def test_pressing_twice_sends_it_back_once(paid_late: Order, client: Client) -> None:
+    answers = [client.post(page_of(paid_late), REFUND) for _press in range(3)]
+
+    assert {answer["Location"] for answer in answers} == {paid_late.get_absolute_url()}
+    assert Refund.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_tabs_at_once_send_it_back_once(paid_late: Order) -> None:
+    tabs = [holder_of(paid_late) for _tab in range(6)]
+
+    answers = results_of(run_at_once(*[lambda tab=tab: tab.post(page_of(paid_late), REFUND) for tab in tabs]))
+
+    assert {answer.status_code for answer in answers} == {302}
+    assert Refund.objects.count() == 1
+
+
+def test_an_old_page_never_decides_about_other_money(
+    paid_late: Order, client: Client, sumup: Simulator, staff: User
+) -> None:
+    about_the_first = REFUND | {"case": str(late_case().uuid)}
+    client.post(page_of(paid_late), about_the_first)
+    more = Stray.objects.create(
+        merchant_code="MROSEASH", transaction_id="t2", amount=5, currency="GBP", happened_at=datetime.now(UTC)
+    )
+    Case.open(Case.Kind.UNKNOWN_MONEY, more, "More money.")
+    casework.attach(Case.objects.get(kind="unknown_money"), paid_late.number, by=staff, note="It is theirs.")
+    assert late.open_case(paid_late) is not None
+
+    answer = client.post(page_of(paid_late), about_the_first)
+
+    assert answer["Location"] == paid_late.get_absolute_url()
+    assert Refund.objects.count() == 1
+    assert late.open_case(paid_late) is not None
+
+
+def test_what_cannot_go_back_is_a_plain_sentence(paid_late: Order, client: Client, staff: User) -> None:
+    refunds.request(Payment.objects.get(), Wish(Decimal("76.50"), "The shopper rang.", staff))
+
+    answer = client.post(page_of(paid_late), REFUND, follow=True)
+
+    assert answer.status_code == 200
+    assert "Your money cannot be sent back from here just now." in text_of(answer)
+    assert Refund.objects.count() == 1
+    assert late_case().status == "open"
+
+
+# --- Wait
+
+
+def test_waiting_is_written_down_once_and_says_what_happens_then(paid_late: Order, client: Client) -> None:
+    for _press in range(3):
+        answer = client.post(page_of(paid_late), WAIT)
+        assert (answer.status_code, answer["Location"]) == (302, page_of(paid_late))
+
+    said = text_of(client.get(page_of(paid_late)))
+    assert waits_of(paid_late) == 1
+    assert paid_late.events.get(kind="shopper_waits").data == {"case": str(late_case().uuid)}
+    assert "You chose to wait for the co-operative." in said
+    assert 'value="wait"' not in said
+    assert late_case().status == "open"
+    assert "You chose to wait" in text_of(client.get(paid_late.get_absolute_url()))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_tabs_at_once_wait_once(paid_late: Order) -> None:
+    tabs = [holder_of(paid_late) for _tab in range(6)]
+
+    results_of(run_at_once(*[lambda tab=tab: tab.post(page_of(paid_late), WAIT) for tab in tabs]))
+
+    assert waits_of(paid_late) == 1
+
+
+def test_who_waits_may_change_their_mind(paid_late: Order, client: Client) -> None:
+    client.post(page_of(paid_late), WAIT)
+
+    client.post(page_of(paid_late), REFUND)
+
+    assert Refund.objects.count() == 1
+
+
+def test_who_has_it_back_cannot_wait_any_more(paid_late: Order, client: Client) -> None:
+    client.post(page_of(paid_late), REFUND)
+
+    answer = client.post(page_of(paid_late), WAIT)
+
+    assert answer["Location"] == paid_late.get_absolute_url()
+    assert waits_of(paid_late) == 0
+
+
+def test_who_waits_has_it_back_by_itself_after_three_days(paid_late: Order, client: Client) -> None:
+    client.post(page_of(paid_late), WAIT)
+
+    with time_machine.travel(late.goes_back_at(late_case()) + timedelta(minutes=1)):
+        late.send_back_by_itself()
+        answer = client.get(page_of(paid_late))
+
+    assert answer["Location"] == paid_late.get_absolute_url()
+    assert Refund.objects.get().approved_at is not None
+
+
+# --- Bad input
+
+
+@pytest.mark.parametrize(
+    "posted",
+    [
+        {},
+        {"decision": ""},
+        {"decision": "both"},
+        {"decision": "refund\x00"},
+        {"decision": ["refund", "keep"]},
+        REFUND | {"case": "no-uuid"},
+        REFUND | {"case": "\x00"},
+    ],
+)
+def test_an_unknown_decision_is_asked_again(paid_late: Order, client: Client, posted: dict[str, Any]) -> None:
+    before = all_rows()
+
+    answer = client.post(page_of(paid_late), posted)
+
+    assert answer.status_code == 422
+    assert "That was neither of the two choices." in text_of(answer)
+    assert all_rows() == before
+
+
+def test_a_form_that_is_too_old_gets_a_plain_sentence(paid_late: Order) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.get(paid_late.secret_link)
+
+    answer = client.post(page_of(paid_late), REFUND | {"csrfmiddlewaretoken": "stale"})
+
+    assert answer.status_code == 403
+    assert "Please try again" in text_of(answer)
+    assert not Refund.objects.exists()
+
+
+@pytest.mark.parametrize("method", ["put", "delete", "patch"])
+def test_other_methods_are_refused(paid_late: Order, client: Client, method: str) -> None:
+    assert getattr(client, method)(page_of(paid_late)).status_code == 405
+
+
+def test_a_number_typed_in_small_letters_leads_there(paid_late: Order, client: Client) -> None:
+    answer = Client().get(page_of(paid_late).replace(paid_late.number, paid_late.number.lower()))
+
+    assert (answer.status_code, answer["Location"]) == (302, page_of(paid_late))
+
+
+# --- Money that its order needs after all
+
+
+def attach(order: Order, name: str, amount: str, staff: User) -> None:
+    """Find out that so much unknown money is the order's."""
+    stray = Stray.objects.create(
+        merchant_code="MROSEASH", transaction_id=name, amount=amount, currency="GBP", happened_at=datetime.now(UTC)
+    )
+    Case.open(Case.Kind.UNKNOWN_MONEY, stray, "Money.")
+    case = Case.objects.unresolved().get(kind="unknown_money")
+    casework.attach(case, order.number, by=staff, note="It is theirs.")
+
+
+def test_money_that_its_order_needed_after_all_is_not_sent_back(order: Order, staff: User) -> None:
+    expire(order)
+    attach(order, "a-part", "30.00", staff)
+    attach(order, "the-rest", "46.50", staff)
+    order.refresh_from_db()
+    assert order.status == "confirmed"
+
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=4)):
+        late.send_back_by_itself()
+
+    assert late.open_case(order) is None
+    assert not Refund.objects.exists()
