@@ -362,9 +362,14 @@ class Simulator:
             self._requests.append(request)
 
     def notify(self, checkout_id: str, *, event_type: str = STATUS_CHANGED, subject: str | None = None) -> Checkout:
-        """Send one more webhook to the checkout's address: needless, of an unknown type, or about another id."""
+        """Send one more webhook to the checkout's address: needless, of an unknown type, or about another id.
+
+        Without an address nobody is told.
+        """
         with self._lock:
             checkout = self._current(checkout_id)
+            if not checkout.return_url:
+                return checkout
             notice = make_notice(event_type, subject or checkout.id, self.clock.now())
             return self._keep(checkout, checkout.owing((notice,)))
 

@@ -108,6 +108,7 @@ class Shop:
         while page["links"]:
             page = self.get(f"{HISTORY}?{page['links'][0]['href']}").json()
             rows += page["items"]
+            assert page["items"] != rows[-2 * len(page["items"]) : -len(page["items"])], "The way leads nowhere."
         return rows
 
     def payouts(self, first: str = "2000-01-01", last: str = "2999-12-31", **options: Any) -> requests.Response:

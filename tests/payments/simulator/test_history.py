@@ -161,11 +161,11 @@ def test_a_hundred_thousand_are_walked_without_looking_at_all_of_them_for_each_p
 ) -> None:
     simulator.fill(100_000, seconds_apart=0.1)
 
-    started = time.perf_counter()
+    started = time.process_time()
     page = shop.history(order="descending")
     for _ in range(199):
         page = shop.get(f"{HISTORY}?{page['links'][0]['href']}").json()
-    two_hundred = time.perf_counter() - started
+    two_hundred = time.process_time() - started
 
     # A scan of them all takes some tenths of a second: two hundred scans would be a minute.
     assert two_hundred < 20

@@ -166,14 +166,15 @@ def test_a_late_event_comes_after_a_restart(store: Path) -> None:
 
 
 def test_a_hundred_thousand_payments_are_kept_and_found_again_in_good_time(store: Path) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
 
     restart(store).fill(100_000)
     second = restart(store)
     second.take_stray_payment(1)
 
-    # Were each payment to cost more than the one before it, this would take many minutes.
-    assert time.perf_counter() - started < 120
+    # Time of the processor, which others may be using too. Were each payment to cost more than the one before it, this
+    # would take many minutes.
+    assert time.process_time() - started < 60
     assert len(second.history(read_query("limit=200000")).rows) == 100_001
 
 

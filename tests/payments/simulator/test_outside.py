@@ -121,12 +121,12 @@ def test_the_card_reader_refuses_what_makes_no_sense(shop: Shop, document: objec
     assert shop.history()["items"] == []
 
 
-def test_very_many_payments_come_quickly(shop: Shop) -> None:
-    response = shop.post("/simulator/payments", {"amount": 1, "count": 20_000})
+def test_very_many_payments_come_at_once(shop: Shop) -> None:
+    response = shop.post("/simulator/payments", {"amount": 1, "count": 5_000})
 
-    assert response.json() == {"payments": 20_000}
-    rows = shop.walk(limit=5_000)
-    assert len({row["id"] for row in rows}) == len({row["transaction_code"] for row in rows}) == 20_000
+    assert response.json() == {"payments": 5_000}
+    rows = shop.walk(limit=1_000)
+    assert len({row["id"] for row in rows}) == len({row["transaction_code"] for row in rows}) == 5_000
 
 
 def test_payments_can_keep_the_names_amounts_and_times_of_their_maker(shop: Shop, simulator: Simulator) -> None:

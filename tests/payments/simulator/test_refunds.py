@@ -1,10 +1,12 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 
 import pytest
 import requests
 
-from payments.simulator import Simulator
+from payments.simulator import Simulator, Transaction
 
 from .conftest import MERCHANT, Shop
 
@@ -292,9 +294,18 @@ def test_the_link_says_how_much_can_be_refunded_and_leads_there(shop: Shop, paid
     assert shop.transaction(paid)["links"] == []
 
 
-def test_many_refunds_at_once_never_give_back_more_than_was_paid(shop: Shop) -> None:
+def test_many_refunds_at_once_never_give_back_more_than_was_paid(
+    shop: Shop, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     paid = shop.pay(amount=10)
+    look = simulator._till.refundable
 
+    def look_slowly(transaction: Transaction) -> Decimal:
+        left = look(transaction)
+        time.sleep(0.01)
+        return left
+
+    monkeypatch.setattr(simulator._till, "refundable", look_slowly)
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: Shop(shop.url).refund(paid, {"amount": 1}).status_code, range(20)))
 

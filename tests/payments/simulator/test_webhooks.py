@@ -68,6 +68,7 @@ def test_without_a_return_url_nobody_is_told(quiet: Simulator, postbox: Postbox)
     checkout = quiet.create(order())
 
     quiet.pay(checkout.id)
+    quiet.notify(checkout.id)
     quiet.tick()
 
     assert postbox.posted == []
