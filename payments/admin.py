@@ -368,6 +368,11 @@ class DailyCloseAdmin(RecordAdmin):
         page = self.admin_site.admin_view(self.close_a_day)
         return [path("close/", page, name="payments_dailyclose_close"), *super().get_urls()]
 
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """The days, with the way to close one for whoever may."""
+        may_close = {"may_close": self.has_change_permission(request)}
+        return super().changelist_view(request, (extra_context or {}) | may_close)
+
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """The day with its figures in a table, and whether its movements are still those that were closed."""
         close = self.get_object(request, object_id)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from cartsite.models import Case, Subject, User, kind_of
 from orders import services as orders
 from orders.models import Order, OrderLine
-from payments import events, ledger, refunds, schedule, settling, sumup, sweeping
+from payments import events, history, ledger, refunds, schedule, settling, sumup, sweeping
 from payments.models import Payment, Refund, Stray
 from payments.refunds import Wish
 
@@ -125,6 +125,8 @@ def revive(case: Case, *, by: User, note: str) -> Order:
     if not orders.revive(order, cause="staff", by=by):
         raise CannotDo(_("There is no room or stock left for all of it, or its time is over."))
     _resolve(case, by, note)
+    for payment in order.payments.filter(status=Payment.Status.CAPTURED):
+        events.settle_what_is_over(order, payment)
     return order
 
 
@@ -143,6 +145,7 @@ def attach(case: Case, number: str, *, by: User, note: str) -> Payment:
     if stray.currency != order.currency or stray.payment_id is not None:
         raise CannotDo(_("It is in another currency, or attached already."))
     payment = _write_attached(order, stray)
+    history.read_again_from(stray.happened_at)  # what went back of it meanwhile is this order's too
     order.record("money_attached", by=by, payment=str(payment.uuid), amount=str(stray.amount))
     _resolve(case, by, note)
     settling.decide(order, payment, stray.amount)

@@ -44,7 +44,6 @@ NOTABLE: dict[str, tuple[Case.Kind, ...]] = {
         Case.Kind.LATE_PAYMENT,
         Case.Kind.AMOUNT_MISMATCH,
         Case.Kind.OVERPAID,
-        Case.Kind.MISSING_AT_SUMUP,
         Case.Kind.ATTEMPT_STUCK,
     ),
     Movement.Kind.REFUND: (Case.Kind.EXTERNAL_REFUND, Case.Kind.REFUND_UNKNOWN, Case.Kind.REFUND_FAILED),

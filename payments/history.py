@@ -7,7 +7,7 @@ knows. All of that is in the history, so a sweep reads on in it, and the daily c
 import logging
 import re
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -51,12 +51,16 @@ def sweep() -> None:
     reading = Reading.objects.get(merchant_code=merchant)
     try:
         _read_from(reading)
-        reading.read_up_to = now
+        Reading.objects.filter(pk=reading.pk, read_up_to=reading.read_up_to).update(read_up_to=now)
     except sumup.SumUpError as error:
         logger.warning("SumUp's history: %s", error)
     finally:
-        reading.leased_until = None
-        reading.save(update_fields=["read_up_to", "leased_until"])
+        Reading.objects.filter(pk=reading.pk).update(leased_until=None)
+
+
+def read_again_from(moment: datetime) -> None:
+    """Let the next sweep begin at a moment (UTC) that is over: rows that told us nothing then may do so now."""
+    Reading.objects.filter(merchant_code=settings.SUMUP_MERCHANT_CODE, read_up_to__gt=moment).update(read_up_to=moment)
 
 
 def _read_from(reading: Reading) -> None:

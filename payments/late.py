@@ -35,12 +35,17 @@ def goes_back_at(case: Case) -> datetime:
 
 @transaction.atomic
 def send_back(case: Case, *, by: User | None, note: str) -> None:
-    """All that is left of the late payment goes back to the card, and the case is resolved. Raises CannotRefund."""
+    """All that is left of the late payment goes back to the card, and the case is resolved.
+
+    Where the order was confirmed after all, only what it does not need. Raises CannotRefund.
+    """
     payment = Payment.objects.get(uuid=case.subject_uuid)
-    ledger.lock(payment)
+    order, payment = ledger.lock(payment)
     if not Case.objects.unresolved().filter(pk=case.pk).exists():
         return  # somebody else has decided
     most = ledger.refundable(payment)
+    if order.is_sold:
+        most = min(most, ledger.money_of(order).net - order.total)
     refund = refunds.request(payment, Wish(most, note, by))
     refunds.approve(refund, by=by)
     case.resolve(by=by, note=note)

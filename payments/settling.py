@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from cartsite.models import Case
 from orders import services as orders
 from orders.models import Order
-from payments import ledger, refunds, schedule, sumup
+from payments import events, ledger, refunds, schedule, sumup
 from payments.models import Payment, Stray
 from payments.sumup import Checkout, Transaction
 
@@ -111,6 +111,7 @@ def _record_captures(order: Order, payment: Payment, successful: list[Transactio
 def decide(order: Order, payment: Payment, amount: Decimal) -> None:
     """What this much fresh money of a locked order means: confirm it, revive it, or ask a person."""
     Case.settle(Case.Kind.ATTEMPT_STUCK, payment, _("It was paid."))
+    Case.settle(Case.Kind.UNKNOWN_MONEY, payment, _("It is this order's money after all."))
     for stray in Stray.objects.filter(transaction_id__in=payment.movements.values("transaction_id")):
         Case.settle(Case.Kind.UNKNOWN_MONEY, stray, _("It belongs to an order."))
     net = ledger.money_of(order).net
@@ -119,27 +120,25 @@ def decide(order: Order, payment: Payment, amount: Decimal) -> None:
     if order.refunds.exists() and not order.is_sold:
         _open(Case.Kind.LATE_PAYMENT, order, payment, amount)  # once a refund exists, no machine confirms
     elif order.is_awaiting_payment:
-        if net >= order.total:
-            _confirm(order, payment)
-            if net > order.total and amount == payment.amount:
-                _open(Case.Kind.OVERPAID, order, payment, net - order.total)
+        if net >= order.total and orders.confirm(order, cause="paid"):
+            _after_confirming(order, payment, amount)
     elif order.is_sold:
         _open(Case.Kind.DUPLICATE_CAPTURE, order, payment, amount)
     elif net < order.total or not orders.revive(order, cause="late payment"):
         _open(Case.Kind.LATE_PAYMENT, order, payment, amount)
     else:
-        _after_confirming(order, payment)
+        _after_confirming(order, payment, amount)
 
 
-def _confirm(order: Order, payment: Payment) -> None:
-    if orders.confirm(order, cause="paid"):
-        _after_confirming(order, payment)
-
-
-def _after_confirming(order: Order, payment: Payment) -> None:
-    """What else is open for this order must not be paid as well; what was called off must be paid back."""
+def _after_confirming(order: Order, payment: Payment, amount: Decimal) -> None:
+    """What else is open for this order must not be paid as well; what is too much, or was called off, must go back."""
     for other in order.payments.live().exclude(pk=payment.pk):
         schedule.look_soon(other.pk)
+    for captured in order.payments.filter(status=Payment.Status.CAPTURED):
+        events.settle_what_is_over(order, captured)  # a part that came late is needed now
+    too_much = ledger.money_of(order).net - order.total
+    if too_much > 0 and amount == payment.amount:
+        _open(Case.Kind.OVERPAID, order, payment, too_much)
     refunds.prepare_for_called_off(order, payment)
 
 

@@ -291,9 +291,9 @@ def _compare(order: Order, before: Look, after: Look) -> list[str]:
     said = []
     if after.status != before.status:
         said.append(_("The order becomes: %(status)s.") % {"status": after.status})
-    if freed := before.places - after.places:
+    if (freed := before.places - after.places) > 0:
         said.append(ngettext("%(n)d place goes back on sale.", "%(n)d places go back on sale.", freed) % {"n": freed})
-    if freed := before.goods - after.goods:
+    if (freed := before.goods - after.goods) > 0:
         sentence = ngettext("%(n)d article goes back on sale.", "%(n)d articles go back on sale.", freed)
         said.append(sentence % {"n": freed})
     said += [_describe_refund(refund) for refund in order.refunds.filter(pk__gt=before.refunds).order_by("pk")]
