@@ -195,6 +195,7 @@ def _tell_about(case: Case) -> dict[str, Any]:
         "order_path": path_of(order) if order else "",
         "money": money,
         "money_state": money_states.IN_WORDS[money.state] if money else "",
+        "money_colour": money_states.COLOURS.get(money.state.value, "") if money else "",
         "by_card": money_states.by_card(order) if order else None,
         "history": _history_of(case),
     }

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 from celery import Celery
@@ -41,7 +41,8 @@ def soon(task: Any, *args: Any) -> None:
 
     A hint only: every task asked for this way has a sweep beneath it, so a broker out of reach is logged, not raised.
     """
-    transaction.on_commit(partial(_send, task.apply_async, args), robust=True)
+    # Not a partial: it has no name, by which Django would log what else may go wrong.
+    transaction.on_commit(lambda: _send(task.apply_async, args), robust=True)
 
 
 def one_at_a_time(work: Callable[[], None]) -> Callable[[], None]:

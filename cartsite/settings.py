@@ -339,12 +339,12 @@ elif CELERY_BROKER_URL.startswith("redis"):
     # To ask for work to be done soon is a hint (see cartsite.celery.soon): with Redis out of reach one quick try is
     # enough, for a shopper waits. Workers and beat come back to it on terms of their own.
     CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "max_retries": 1,
-        "interval_start": 0,
-        "interval_step": 0,
+        "max_retries": 0,
         "socket_connect_timeout": 2,
+        "socket_timeout": 5,  # a Redis that hangs is out of reach too; longer than the second that a worker waits in it
     }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker comes back after an outage of any length
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True  # every task is safe to run twice, none is safe to lose
 CELERY_TASK_TIME_LIMIT = 600  # seconds

@@ -294,7 +294,9 @@ def link_to_case(key: int | None, words: str) -> str:
     """A link to a case's page; a dash without one."""
     if key is None:
         return "-"
-    return format_html('<a href="{}">{}</a>', reverse("admin:cartsite_case_change", args=[key]), words)
+    return format_html(
+        '<a class="text-link" href="{}">{}</a>', reverse("admin:cartsite_case_change", args=[key]), words
+    )
 
 
 # --- The daily close --------------------------------------------------------------------------------------------------
@@ -314,7 +316,7 @@ class DayForm(forms.Form):
 
 class FindingInline(RecordInline):
     model = Finding
-    fields = ["kind", "transaction_id", "ours", "theirs", "what", "its_case"]
+    fields = ["kind", "transaction_id", "ours", "theirs", "its_case"]  # what it says is its name, above it
     per_page = 50
     show_change_link = False
     tab = False
@@ -338,7 +340,7 @@ class DailyCloseAdmin(RecordAdmin):
     list_filter = ["status", "day"]
     search_fields = ["day", "digest"]
     ordering = ["-day", "-round"]
-    exclude = ["cursor", "leased_until", "figures"]
+    exclude = ["cursor", "leased_until", "figures", "digest"]  # the summary above shows the last two
     inlines = [FindingInline]
     actions = ["close_now", "reopen"]
     list_before_template = "admin/payments/dailyclose/links.html"

@@ -187,7 +187,7 @@ def take_cash(order: Order, amount: Decimal, *, by: User, note: str) -> None:
         raise CannotDo(_("This order does not wait for that much money: %(owed)s is owed.") % {"owed": max(owed, 0)})
     ledger.record_cash(order, amount)
     order.record("cash", cause=note[:60], by=by, amount=str(amount))
-    if amount == owed and not order.refunds.exists():
+    if amount == owed:  # a person decides here, so an earlier refund is no hindrance
         orders.confirm(order, cause="paid by hand", by=by)
         for payment in order.payments.live():
             schedule.look_soon(payment.pk)  # nobody is to pay it again

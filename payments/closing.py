@@ -246,7 +246,9 @@ def _write_payout(capture: Movement, record: PayoutRecord) -> None:
     orders.lock(capture.order_id)
     if record.kind == "PAYOUT":
         ledger.record_fee(capture, record.fee, record.at)
-    ledger.record_payout(_find_deducted(capture, record) or capture, record)
+        ledger.record_payout(capture, record)
+    else:
+        ledger.record_payout(_find_deducted(capture, record) or capture, record)
 
 
 def _find_deducted(capture: Movement, record: PayoutRecord) -> Movement | None:

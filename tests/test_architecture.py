@@ -53,6 +53,14 @@ def test_nobody_imports_a_door_but_the_url_tables() -> None:
     assert found == set()
 
 
+def test_only_doors_sit_at_the_back_offices_desk() -> None:
+    others = [file for file in PRODUCTION if file.stem not in DOORS and "desk" not in file.parts]
+
+    found = {(file.name, name) for file in others for name in imports_of(file) if name.startswith("payments.desk")}
+
+    assert found == set()
+
+
 def test_the_simulator_knows_nothing_of_us() -> None:
     files = (ROOT / "payments" / "simulator").rglob("*.py")
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.db.models import Model
 from django.test import Client
 
@@ -12,7 +14,7 @@ from bookings.models import Entry, Pool
 from cartsite.models import Case, Message, User
 from orders.models import Order
 from payments import settling
-from payments.models import Payment
+from payments.models import Payment, Refund
 from payments.simulator import Simulator
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -139,16 +141,40 @@ def test_cancelling_an_unpaid_order_releases_it_safely(staff_client: Client, ord
 
 
 @pytest.mark.usefixtures("full_shop")
-def test_cancelling_a_paid_order_frees_its_places_and_says_that_money_must_go_back(staff_client: Client) -> None:
+def test_cancelling_a_paid_order_frees_its_places_and_sends_its_money_back(staff_client: Client, staff: User) -> None:
     order = Order.objects.get()
-    Case.objects.all().delete()
 
     take_step(staff_client, order, "cancel")
 
     order.refresh_from_db()
     assert order.status == Order.Status.CANCELLED
     assert Pool.objects.get().taken == 0
-    assert Case.objects.get().kind == Case.Kind.OVERPAID
+    assert (Refund.objects.get().amount, Refund.objects.get().approved_by) == (order.total, staff)
+    assert LogEntry.objects.get(user=staff).change_message == "Cancelled"
+
+
+@pytest.mark.usefixtures("full_shop")
+def test_who_may_not_approve_cancels_but_the_money_waits(shopper: User) -> None:
+    shopper.is_staff = True
+    shopper.save()
+    shopper.user_permissions.add(Permission.objects.get(codename="change_order"))
+    client = Client()
+    client.force_login(shopper)
+
+    take_step(client, Order.objects.get(), "cancel")
+
+    assert Order.objects.get().status == Order.Status.CANCELLED
+    assert Refund.objects.get().approved_at is None
+
+
+@pytest.mark.usefixtures("full_shop")
+def test_what_is_over_cannot_be_cancelled_once_more(staff_client: Client) -> None:
+    order = Order.objects.get()
+    take_step(staff_client, order, "cancel")
+
+    take_step(staff_client, order, "cancel")
+
+    assert (Refund.objects.count(), LogEntry.objects.count()) == (1, 1)
 
 
 @pytest.mark.usefixtures("full_shop")
@@ -162,10 +188,12 @@ def test_a_confirmation_can_be_owed_again(staff_client: Client) -> None:
 def test_a_case_is_resolved_in_the_name_of_who_looked(staff_client: Client, staff: User) -> None:
     case = Case.objects.get()
 
-    staff_client.post(path_of(Case), {"action": "resolve", "_selected_action": [case.pk]})
+    staff_client.post(
+        path_of(Case), {"action": "accept", "_selected_action": [case.pk], "confirmed": "1", "note": "It is right so."}
+    )
 
     case.refresh_from_db()
-    assert (case.status, case.resolved_by) == (Case.Status.RESOLVED, staff)
+    assert (case.status, case.resolved_by, case.note) == (Case.Status.RESOLVED, staff, "It is right so.")
 
 
 @pytest.mark.usefixtures("full_shop")

@@ -1,4 +1,4 @@
-"""The machine, for a short time and always the same way. `make prove` runs it for long (tests/prove/test_machine.py)."""
+"""The machine for a short time, always the same; `make prove` runs it for long (tests/prove/test_machine.py)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from tests.machine.world import World, open_world
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SHORT = profile(
-    max_examples=12,
+    max_examples=8,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,

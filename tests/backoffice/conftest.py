@@ -6,13 +6,15 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from cartsite.models import User
 from orders.models import Order
 from payments import settling
 from payments.models import Payment
 from payments.simulator import Simulator
 from tests.factories import UserFactory
 from tests.invariants import assert_books_balance
+from tests.payments.conftest import later, wire
+
+__all__ = ["later", "wire"]  # fixtures, for the tests here
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +43,7 @@ def hire(db: None) -> Callable[..., Client]:
     """Staff with just these permissions: `hire("orders.change_order")`."""
 
     def hire(*names: str) -> Client:
-        person: User = UserFactory(username="kim", email="kim@example.org", is_staff=True)
+        person = UserFactory(username="kim", email="kim@example.org", is_staff=True)
         for name in names:
             app, codename = name.split(".")
             person.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))

@@ -13,7 +13,6 @@ from orders.models import Order, OrderLine
 from payments import refunds, releasing
 from payments.models import Movement, Payment, Refund
 from payments.refunds import Wish
-from payments.simulator import Simulator
 from tests.backoffice.desk import ask_way, logged, money_page, page_of, said, say_yes, take_way, text_of
 from tests.orders.acts import all_rows
 from tests.payments.records import fresh, taken
@@ -21,6 +20,11 @@ from tests.payments.records import fresh, taken
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+def ways_offered(client: Client, order: Order) -> list[str]:
+    return [form.way for form in client.get(money_page(order)).context["forms"]]
+
+
+def line_of(order: Order, kind: str) -> OrderLine:
     return order.lines.get(kind=kind)
 
 
@@ -120,7 +124,7 @@ def test_more_than_is_open_or_nothing_cannot_be_called_off(staff_client: Client,
 
     page = ask_way(staff_client, sold, "parts", **{f"line_{line_of(sold, 'entry').pk}": quantity})
 
-    assert [form.errors for form in page.context["forms"] if form.is_bound][0]
+    assert next(form.errors for form in page.context["forms"] if form.is_bound)
     assert all_rows() == before
 
 
@@ -195,13 +199,21 @@ def test_what_came_as_cash_goes_back_by_hand_and_a_case_says_so(staff_client: Cl
     assert Case.objects.get().kind == Case.Kind.OVERPAID
 
 
-def test_an_unpaid_order_is_let_go_safely(
-    staff_client: Client, payment: Payment, sumup: Simulator, workshop: Entry
+def test_an_unpaid_order_is_let_go(staff_client: Client, order: Order, workshop: Entry) -> None:
+    take_way(staff_client, order, "let_go")
+
+    assert (fresh(order).status, taken(workshop)) == ("cancelled", 0)
+    assert logged(order) == ["Cancel the unpaid order"]
+
+
+def test_an_order_whose_page_is_open_is_let_go_once_nobody_can_pay(
+    staff_client: Client, payment: Payment, workshop: Entry
 ) -> None:
     take_way(staff_client, payment.order, "let_go")
 
-    assert (fresh(payment.order).status, taken(workshop)) == ("cancelled", 0)
-    assert logged(payment.order) == ["Cancel the unpaid order"]
+    order = fresh(payment.order)
+    assert (order.status, order.closing_to, taken(workshop)) == ("awaiting_payment", "cancelled", 2)
+    assert "let_go" not in ways_offered(staff_client, order)
 
 
 def test_what_changed_since_it_was_shown_is_shown_again(staff_client: Client, sold: Order, paid: Payment) -> None:

@@ -53,7 +53,17 @@ BAD = [
         ],
         "CELERY_BROKER_URL": ["garbage", "nonsense://broker.example"],
         "CACHE_URL": ["garbage", "nonsense://cache.example"],
-        "SUMUP_API_URL": ["http://api.sumup.com", "garbage", "https://api.sumup.com/v0.1", "https://["],
+        "SUMUP_API_URL": [
+            "http://api.sumup.com",
+            "garbage",
+            "https://api.sumup.com/v0.1",
+            "https://[",
+            "http://127.0.0.1:8001",
+            "https://127.0.0.1:8001",
+            "https://localhost",
+            "https://[::1]:8001",
+        ],
+        "SUMUP_API_KEY": ["sup_sk_simulator"],
         "CURRENCY": ["gbp", "XXX", "JPY"],
         "TIME_ZONE": ["Mars/Base", "../etc/passwd"],
         "TRUSTED_PROXIES": ["nonsense", "10.0.0.1/8", "10.0.0.0/33"],
@@ -67,11 +77,18 @@ BAD = [
     }.items()
     for value in values
 ]
+# Trying things out never moves real money.
+BAD += [
+    ("SUMUP_API_KEY", {"DEBUG": "1", "SUMUP_API_KEY": key} | more)
+    for key in ("sk_live_no-secret", "sup_sk_live_no-secret")
+    for more in ({}, {"DEMO": "1"}, {"SUMUP_API_URL": "https://api.sumup.com"})
+]
 GOOD: list[dict[str, str]] = [
     {},
     {"DATABASE_URL": "embedded"},  # by name, it is allowed
     {"DEBUG": "on", **dict.fromkeys(PRODUCTION, "")},
     {"DEBUG": "1", "DEMO": "1", **dict.fromkeys(PRODUCTION, "")},
+    {"SUMUP_API_KEY": "sk_live_no-secret"},
     {"SECRET_KEY": "$" + "x" * 49},  # Django's own generator makes such keys
     {"TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,2001:db8::/32"},
     {"INTERNAL_API_TOKENS": "market:long-enough-0123456789, people:long:enough-0123456789"},

@@ -13,11 +13,14 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from types import CodeType, FrameType
 from typing import Any, NoReturn
+from unittest.mock import patch
 
+from django.core.mail import EmailMessage
 from django.db import connection, connections
 
 from payments import sumup
@@ -49,14 +52,36 @@ class Failpoint:
         return self.where == where and line.startswith(self.line)
 
 
+@dataclass(frozen=True)
+class Step:
+    """A line that ran, and how much had happened by then that no death undoes."""
+
+    where: str
+    line: str
+    lasting: int
+
+
 def list_failpoints(act: Act, modules: tuple[str, ...]) -> list[Failpoint]:
     """Do the work in a process of its own to its end; every line of these modules that ran, for the first time and for
     the last, in order."""
+    steps = _record(act, modules)
+    times = Counter((step.where, step.line) for step in steps)
+    named = _name_steps(steps)
+    return [point for step, point, time in named if time in (1, times[step.where, step.line])]
+
+
+def list_boundaries(act: Act, modules: tuple[str, ...]) -> list[Failpoint]:
+    """Of those, only the last before each commit, call of SumUp and mail: what a death there leaves differs."""
+    return list({step.lasting: point for step, point, _time in _name_steps(_record(act, modules))}.values())
+
+
+def _record(act: Act, modules: tuple[str, ...]) -> list[Step]:
     reader, writer = os.pipe()
 
     def work() -> None:
-        steps: list[tuple[str, str]] = []
-        _run_traced(act, modules, lambda where, line: steps.append((where, line)))
+        steps: list[tuple[str, str, int]] = []
+        with _count_what_lasts() as lasting:
+            _run_traced(act, modules, lambda where, line: steps.append((where, line, lasting.total())))
         with os.fdopen(writer, "w") as out:
             json.dump(steps, out)
 
@@ -66,18 +91,46 @@ def list_failpoints(act: Act, modules: tuple[str, ...]) -> list[Failpoint]:
         text = told.read()
     _pid, status = os.waitpid(pid, 0)
     assert status == 0, "It did not come to its end."
-    return list(_count(json.loads(text)))
+    return [Step(*step) for step in json.loads(text)]
 
 
-def _count(steps: list[list[str]]) -> Iterator[Failpoint]:
-    """The first and the last step at each line, as the nth of those that begin like it."""
-    times = Counter((where, line) for where, line in steps)
+def _name_steps(steps: list[Step]) -> Iterator[tuple[Step, Failpoint, int]]:
+    """Each step as a failpoint (the nth that begins with its line), and how often its very line has run by then."""
     seen: Counter[tuple[str, str]] = Counter()
-    for where, line in steps:
-        seen[where, line] += 1
-        if seen[where, line] in (1, times[where, line]):
-            nth = sum(n for (at, text), n in seen.items() if at == where and text.startswith(line))
-            yield Failpoint(where, line, nth)
+    for step in steps:
+        seen[step.where, step.line] += 1
+        nth = sum(n for (at, text), n in seen.items() if at == step.where and text.startswith(step.line))
+        yield step, Failpoint(step.where, step.line, nth), seen[step.where, step.line]
+
+
+@contextmanager
+def _count_what_lasts() -> Iterator[Counter[str]]:
+    """Count commits, statements outside of transactions, calls of SumUp and mails."""
+    lasting: Counter[str] = Counter()
+
+    def counted(owner: Any, name: str) -> Any:
+        real = getattr(owner, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return real(*args, **kwargs)
+            finally:
+                lasting[name] += 1
+
+        return patch.object(owner, name, call)
+
+    def note(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        result = execute(sql, *rest)
+        lasting["statement"] += not connection.in_atomic_block and not sql.startswith("SELECT")
+        return result
+
+    with (
+        counted(connection, "_commit"),
+        counted(sumup._session, "request"),
+        counted(EmailMessage, "send"),
+        connection.execute_wrapper(note),
+    ):
+        yield lasting
 
 
 def die_at(failpoint: Failpoint, act: Act, modules: tuple[str, ...]) -> None:
@@ -92,7 +145,7 @@ def die_at(failpoint: Failpoint, act: Act, modules: tuple[str, ...]) -> None:
 
     pid = _fork(lambda: _run_traced(act, modules, notice))
     _pid, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, f"It never came to {failpoint}"
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, f"It never came to {failpoint}"
     wait_for_the_dead()
 
 

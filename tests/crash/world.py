@@ -25,7 +25,7 @@ from tests.factories import EntryFactory, ProductFactory, UserFactory
 START = datetime(2026, 6, 3, 9, 0, tzinfo=UTC)  # a Wednesday morning; the shop's day is not over for 14 hours
 MESSAGE_ID = re.compile(rb"^Message-ID: <([0-9a-f-]{36})@", re.MULTILINE)
 # How long to wait before each round of sweeps: every lease lapses, and what was put off is tried again.
-AFTERWARDS = [timedelta(minutes=n) for n in (2.1, 4, 7, 12, 30, 60, 120)]
+AFTERWARDS = [timedelta(minutes=n) for n in (2.1, 6, 12, 30, 180)]
 
 
 @dataclass
@@ -51,9 +51,7 @@ class World:
         for letter in self.letters.iterdir():
             letter.unlink()
         self.may_double.clear()
-        self.workshop = EntryFactory(title="Bread workshop", places=2)
-        self.honey = ProductFactory(title="Heather honey", sku="HONEY", stock=5)
-        self.staff = UserFactory(username="sam", email="sam@example.org", is_staff=True, is_superuser=True)
+        self.workshop, self.honey, self.staff = _open_shop()
 
     def place(self) -> Order:
         """An order of one jar of honey and both places at the workshop: £76.50."""
@@ -93,3 +91,12 @@ class World:
         """SumUp takes money on a checkout that it had called EXPIRED."""
         with patch.object(self.sumup, "_payable", self.sumup._current):
             self.sumup.pay(checkout_id)
+
+
+def _open_shop() -> tuple[Entry, Product, User]:
+    """Two places at a workshop, five jars of honey, and somebody of the staff."""
+    return (
+        EntryFactory(title="Bread workshop", places=2),
+        ProductFactory(title="Heather honey", sku="HONEY", stock=5),
+        UserFactory(username="sam", email="sam@example.org", is_staff=True, is_superuser=True),
+    )

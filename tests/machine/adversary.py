@@ -2,16 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from django.utils import timezone
 from hypothesis import strategies as st
 
+from cartsite.models import Message
+from orders import mail
 from orders.models import Order
-from payments import refunds, releasing, starting, sweeping
+from payments import closing, history, refunds, releasing, starting, sweeping
 from payments.models import Payment, Refund
-from payments.simulator.behaviour import CHOICES, COUNTABLE
+from payments.refunds import Wish
+from payments.simulator.behaviour import CHOICES
 from payments.simulator.checkouts import Checkout, CheckoutStatus
 from payments.simulator.events import Statement
 from tests.machine.acts import DICE, Acts, Idle, act, one_of, some
@@ -19,13 +24,21 @@ from tests.machine.relay import LIES
 from tests.machine.staff import PART
 from tests.machine.world import BrokenAtTimes
 
-SWITCHES = st.sampled_from([(name, choice) for name, choices in CHOICES.items() for choice in choices[1:]])
+TIMES = st.sampled_from([1, 1, 2, 3, 0])  # 0: until further notice
+MANNERS = ("references", "session_over", "challenge", "refunded_status", "partial_refunds", "merchant_sandbox")
 NUMBERS = st.sampled_from(
     [("settles_after", n) for n in (0, 20, 3600)]
     + [("challenge_seconds", n) for n in (5, 300, 5400)]
     + [("late_seconds", n) for n in (60, 3600, 86400)]
     + [("event_late_seconds", n) for n in (30, 3600, 86400)]
 )
+
+
+def bad(switch: str) -> st.SearchStrategy[str]:
+    """Each way in which a switch can stand but the good one."""
+    return st.sampled_from(CHOICES[switch][1:])
+
+
 METHODS = st.sampled_from(["GET", "POST", "DELETE"])
 SOME_MONEY = st.sampled_from([Decimal("6.50"), Decimal("3.33"), Decimal("35.00"), Decimal("0.01")])
 
@@ -33,49 +46,105 @@ SOME_MONEY = st.sampled_from([Decimal("6.50"), Decimal("3.33"), Decimal("35.00")
 class Adversary(Acts):
     """Everything that may go wrong outside the shop."""
 
-    @act(switch=SWITCHES, times=st.sampled_from([1, 1, 2, 3, 0]))
-    def misbehave(self, switch: tuple[str, str], times: int) -> None:
-        """So many times, or (0) until further notice."""
-        name, choice = switch
-        counted = {"times": {name: times}} if times and name in COUNTABLE else {}
-        self.world.simulator.behave(**{name: choice}, **counted)
+    def _misbehave(self, switch: str, how: str, times: int = 0) -> None:
+        counted = {"times": {switch: times}} if times else {}
+        self.world.simulator.behave(**{switch: how}, **counted)
+
+    # At each of these somebody is just about to ask, so that it is felt.
+
+    @act("order:awaiting_payment", how=bad("create"), times=TIMES, dice=DICE)
+    def fail_to_create(self, how: str, times: int, dice: int) -> None:
+        self._misbehave("create", how, times)
+        starting.start(one_of(Order.objects.awaiting(), dice))
+
+    @act("payment", how=bad("read"), times=TIMES, dice=DICE)
+    def fail_to_read(self, how: str, times: int, dice: int) -> None:
+        self._misbehave("read", how, times)
+        sweeping.look_now(one_of(Payment.objects.all(), dice).pk)
+
+    @act("order:awaiting_payment", how=bad("delete"), times=TIMES, dice=DICE)
+    def fail_to_delete(self, how: str, times: int, dice: int) -> None:
+        self._misbehave("delete", how, times)
+        order = one_of(Order.objects.awaiting(), dice)
+        releasing.release(order, to="cancelled", by=Order.Closer.SHOPPER, user=order.user)
+
+    @act("order:awaiting_payment", dice=DICE, approve=st.booleans())
+    def finish_a_challenge_after_delete(self, dice: int, approve: bool) -> None:
+        """The payer is at the bank while the shop deletes the checkout: the payment under way wins."""
+        self._misbehave("delete", "payment_in_flight_wins", 1)
+        payment = one_of(Payment.objects.filter(status__in=Payment.AT_SUMUP), dice)
+        checkout = payment.checkout_id or ""
+        happen = partial(self.quietly, self.world.simulator.challenge, checkout)
+        self.world.relay.before("DELETE", happen)
+        releasing.release(payment.order, to="cancelled", by=Order.Closer.SHOPPER, user=payment.order.user)
+        self.world.simulator.answer_challenge(checkout, approve=approve)
+
+    @act("payment:captured", how=bad("refund"), times=TIMES, dice=DICE, part=PART)
+    def fail_to_refund(self, how: str, times: int, dice: int, part: Decimal) -> None:
+        self._misbehave("refund", how, times)
+        payment = one_of(Payment.objects.filter(status="captured"), dice)
+        amount = (payment.amount * part).quantize(Decimal("0.01"))
+        refund = refunds.request(payment, Wish(amount, "because", self.world.staff))
+        refunds.approve(refund, by=self.world.staff)
+        refunds.look_now(refund)
+
+    @act("refund", how=bad("transaction_read"), times=TIMES, dice=DICE)
+    def fail_to_show_transactions(self, how: str, times: int, dice: int) -> None:
+        self._misbehave("transaction_read", how, times)
+        refunds.look_now(one_of(Refund.objects.filter(method="sumup"), dice))
+
+    @act("payment:captured", how=bad("transaction_read"), times=TIMES)
+    def fail_to_show_what_is_new(self, how: str, times: int) -> None:
+        self._misbehave("transaction_read", how, times)
+        history.sweep()
+
+    @act(how=bad("history"), times=TIMES)
+    def fail_to_show_history(self, how: str, times: int) -> None:
+        self._misbehave("history", how, times)
+        history.sweep()
+
+    @act(how=bad("payouts"), times=TIMES)
+    def fail_to_show_payouts(self, how: str, times: int) -> None:
+        self._misbehave("payouts", how, times)
+        closing.close_day(timezone.localdate())
+
+    @act(how=bad("webhooks"), times=TIMES)
+    def misdeliver_webhooks(self, how: str, times: int) -> None:
+        self._misbehave("webhooks", how, times)
+
+    @act(manner=st.sampled_from([(name, how) for name in MANNERS for how in CHOICES[name][1:]]))
+    def have_other_manners(self, manner: tuple[str, str]) -> None:
+        self._misbehave(*manner)
 
     @act(number=NUMBERS)
     def take_its_time(self, number: tuple[str, int]) -> None:
         self.world.simulator.behave(**dict([number]))
 
-    @act()
-    def behave_well_again(self) -> None:
-        self.world.simulator.behaviour.reset()
-        self.world.relay.tell_lies("", 0)
-        BrokenAtTimes.is_broken, self.world.is_up = False, True
+    @act(what=st.sampled_from(["honest again", "mail breaks", "mail works", "no webhooks get through"]))
+    def weather_changes(self, what: str) -> None:
+        if what == "honest again":
+            self.world.simulator.behaviour.reset()
+            self.world.relay.tell_lies("", 0)
+            self.world.is_up = True
+        elif what == "no webhooks get through":
+            self.world.is_up = False
+        else:
+            BrokenAtTimes.is_broken = what == "mail breaks"
 
-    @act("payment", lie=st.sampled_from(sorted(LIES)), times=st.integers(1, 3))
-    def lie(self, lie: str, times: int) -> None:
+    @act("payment", lie=st.sampled_from(sorted(LIES)), times=st.integers(1, 3), dice=DICE)
+    def lie(self, lie: str, times: int, dice: int) -> None:
         self.coverage.rules[f"lie about {lie}"] += 1
         self.world.relay.tell_lies(lie, times)
+        sweeping.look_now(one_of(Payment.objects.all(), dice).pk)
 
-    @act()
-    def break_the_mail(self) -> None:
-        BrokenAtTimes.is_broken = True
-
-    @act()
-    def shop_goes_down(self) -> None:
-        """For webhooks: SumUp tries again later."""
-        self.world.is_up = False
-
-    @act("payment", dice=DICE, body=st.sampled_from([b"", b"[]", b'{"event_type": "CHECKOUT_STATUS_CHANGED", "id": "x"}']))
+    @act("payment", dice=DICE, body=st.sampled_from([b"", b"[]", b'{"event_type": "SOMETHING_NEW", "id": "x"}']))
     def forge_webhook(self, dice: int, body: bytes) -> None:
         """Whoever guesses a token can only make us look; and one that nobody has gives the same answer."""
         token = one_of(Payment.objects.all(), dice).webhook_token
         self.world.is_up = True
         answers = {self.world.deliver(f"http://shop/webhooks/sumup/{name}/", body) for name in (token, "no-such-token")}
         assert answers == {204}
-
-    @act("payment", dice=DICE)
-    def needless_webhook(self, dice: int) -> None:
-        checkouts = self.world.simulator.checkouts()
-        self.world.simulator.notify(some(checkouts, dice).id, event_type="SOMETHING_NEW")
+        self.world.simulator.notify(some(self.world.simulator.checkouts(), dice).id, event_type="SOMETHING_NEW")
         self.world.simulator.tick()
 
     # Money that moves without us.
@@ -89,6 +158,21 @@ class Adversary(Acts):
         name, left = (found := self._transaction(dice)).transaction.id, found.left
         self.world.simulator.refund_in_dashboard(name, (left * part).quantize(Decimal("0.01")))
 
+    @act("refund:failed", dice=DICE)
+    def failed_refund_turns_up(self, dice: int) -> None:
+        """SumUp said no, or nothing for a day, and did it all the same."""
+        refund = one_of(Refund.objects.filter(status="failed", method="sumup"), dice)
+        self.world.simulator.refund(refund.transaction_id, refund.amount)
+        refunds.look_now(refund)
+
+    @act("message:owed", dice=DICE, repaired=st.booleans())
+    def mail_is_broken_for_days(self, dice: int, repaired: bool) -> None:
+        BrokenAtTimes.is_broken = True
+        for _try in range(Message.MOST_TRIES):
+            self.world.wait(timedelta(hours=6, minutes=dice))
+            mail.send_owed()
+        BrokenAtTimes.is_broken = not repaired
+
     @act("transaction", dice=DICE, part=PART)
     def charge_back(self, dice: int, part: Decimal) -> None:
         statement = self._transaction(dice)
@@ -100,7 +184,7 @@ class Adversary(Acts):
         number = one_of(Order.objects.all(), dice).number if names_order and Order.objects.exists() else ""
         self.world.simulator.take_stray_payment(amount, f"At the till {number}")
 
-    @act("transaction")
+    @act("payment:captured")
     def pay_out(self) -> None:
         self.world.simulator.pay_out()
 
@@ -120,10 +204,11 @@ class Adversary(Acts):
     def ask_in_another_currency(self, dice: int) -> None:
         self._change_checkout(dice, lambda checkout: {"currency": "EUR"})
 
-    @act("payment", dice=DICE)
+    @act("payment:unknown", "payment:created", "payment:closed", dice=DICE)
     def pay_on_a_page_never_shown(self, dice: int) -> None:
         shown = set(Payment.objects.exclude(checkout_url="").values_list("checkout_id", flat=True))
-        self.world.simulator.pay(some([c.id for c in self.world.simulator.checkouts() if c.id not in shown], dice))
+        unpaid = [c.id for c in self.world.simulator.checkouts() if c.status is CheckoutStatus.PENDING]
+        self.world.simulator.pay(some([name for name in unpaid if name not in shown], dice))
 
     # Things that happen in the middle of a call.
 

@@ -14,7 +14,7 @@ ALIVE = "('requested', 'sending', 'unknown')"
 GONE = f"({ALIVE[1:-1]}, 'done', 'external')"
 
 QUERIES: dict[str, str] = {
-    "1 every transaction is one capture, or money of unknown origin, never both": f"""
+    "1 every transaction is one capture, or money of unknown origin, never both": """
         SELECT m.transaction_id FROM payments_movement m WHERE m.kind = 'capture'
         GROUP BY 1 HAVING count(*) > 1
         UNION ALL
@@ -92,6 +92,9 @@ QUERIES: dict[str, str] = {
         WHERE (SELECT sum(r.amount) FROM payments_refund r WHERE r.order_id = o.id AND r.status IN {GONE})
             > (SELECT coalesce(sum(m.amount), 0) FROM payments_movement m
                WHERE m.order_id = o.id AND m.kind IN {CAME_IN} AND m.amount > 0)
+          AND NOT EXISTS (SELECT FROM payments_refund r
+              JOIN cartsite_case c ON c.subject_uuid = r.uuid AND c.kind IN ('external_refund', 'refund_failed')
+              WHERE r.order_id = o.id)  -- then somebody else gave it back as well, and a person was told
     """,
     "10 a refund that is done is one movement of its amount, and no other is": """
         SELECT r.uuid::text FROM payments_refund r LEFT JOIN payments_movement m ON m.refund_id = r.id
@@ -142,7 +145,8 @@ QUERIES: dict[str, str] = {
         LEFT JOIN bookings_booking b ON b.order_line_id = l.id
         WHERE o.status IN ('confirmed', 'completed')
         GROUP BY o.id, l.id HAVING count(b.id) FILTER (WHERE b.status <> 'cancelled') <> CASE
-            WHEN EXISTS (SELECT FROM cartsite_case c WHERE c.subject_uuid = l.uuid AND c.kind = 'entry_cancelled') THEN 0
+            WHEN EXISTS (SELECT FROM cartsite_case c
+                         WHERE c.subject_uuid = l.uuid AND c.kind = 'entry_cancelled') THEN 0
             ELSE l.quantity - (SELECT coalesce(sum(f.quantity), 0) FROM orders_linefact f
                                WHERE f.line_id = l.id AND f.kind = 'cancelled') END
     """,

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connection
 from django.utils import timezone
+from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant
 
 from orders.models import Order
@@ -22,7 +23,7 @@ from tests.machine.adversary import Adversary
 from tests.machine.invariants import Memory, find_breaches
 from tests.machine.ledger_of_steps import Step
 from tests.machine.quiet import find_loose_ends, let_all_come_to_rest
-from tests.machine.shoppers import Shoppers
+from tests.machine.shoppers import LINES, WHO, Shoppers
 from tests.machine.staff import Staff
 from tests.machine.timers import Timers
 
@@ -37,21 +38,31 @@ PRESENT = """
     UNION ALL SELECT 'case', kind, count(*) FROM cartsite_case WHERE status <> 'resolved' GROUP BY 2
     UNION ALL SELECT 'transaction', '', count(*) FROM payments_movement WHERE kind = 'capture'
     UNION ALL SELECT 'transaction', '', count(*) FROM payments_stray
+    UNION ALL SELECT 'cart', 'full', count(*) FROM cart_cartitem i JOIN cart_cart c ON c.id = i.cart_id
+              WHERE c.ordered_at IS NULL
 """
+ORDERS = st.lists(st.tuples(WHO, LINES, st.booleans()), min_size=1, max_size=4)
 
 
 class Machine(Shoppers, Staff, Timers, Adversary):
     """Give it a `world` and a `coverage` (as class attributes) before it runs."""
 
     is_broken = False
+    # What leads to most of the rest, or is seldom possible, has a second ticket in the draw.
+    buy_too, pay_too, sweep_too = Shoppers.buy, Shoppers.pay, Timers.sweep_about_money
+    fail_to_create_too, fail_to_delete_too = Adversary.fail_to_create, Adversary.fail_to_delete
+    fail_to_refund_too, send_too = Adversary.fail_to_refund, Staff.approve_and_send
 
-    @initialize()
-    def open_the_shop(self) -> None:
+    @initialize(orders=ORDERS)
+    def open_the_shop(self, orders: list[tuple[int, list[tuple[int, int]], bool]]) -> None:
+        """A fresh world, in which some have ordered already, and some of them have paid."""
         self.world.reset()
         ledger_of_steps.take()
         self.tokens, self.placed = {}, []
         self.memory, self.present = Memory(), Counter()
         self.coverage.histories += 1
+        for who, lines, pays in orders:
+            self.quietly(self.buy_at_once, who, lines, pays)
 
     def now(self) -> datetime:
         return timezone.now()
@@ -102,6 +113,7 @@ class Machine(Shoppers, Staff, Timers, Adversary):
             for thing, what, count in cursor.fetchall():
                 self.present[thing] += count
                 self.present[f"{thing}:{what}"] += count
+        self.present["bank"] = sum(bool(checkout.in_flight) for checkout in self.world.simulator.checkouts())
 
     def _count_switches(self) -> None:
         self.coverage.switches.update(self.world.felt)

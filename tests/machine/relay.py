@@ -9,9 +9,14 @@ from tests.payments.wire import Wire
 
 Document = dict[str, Any]
 
+
+def _in_euros(said: Document) -> Document:
+    return said | {"currency": "EUR"}
+
+
 # What SumUp should never say of a checkout, but the shop must survive.
 LIES: dict[str, Callable[[Document], Document]] = {
-    "currency": lambda said: said | {"currency": "EUR", "transactions": [t | {"currency": "EUR"} for t in said["transactions"]]},
+    "currency": lambda said: _in_euros(said) | {"transactions": [_in_euros(tried) for tried in said["transactions"]]},
     "merchant": lambda said: said | {"merchant_code": "MSOMEBODY"},
     "reference": lambda said: said | {"checkout_reference": "somebody-elses"},
     "no transactions": lambda said: said | {"transactions": []},

@@ -14,7 +14,7 @@ from cart.models import Product
 from cartsite.models import Case, Message
 from orders import services as orders
 from orders.models import LineFact, Order, OrderLine
-from payments import cancelling, casework, closing, ledger, refunds, releasing
+from payments import cancelling, casework, closing, refunds, releasing
 from payments.casework import Step
 from payments.models import DailyClose, Payment, Refund
 from payments.refunds import Wish
@@ -81,6 +81,7 @@ class Staff(Acts):
         refund = refunds.request(payment, Wish(self._part_of(payment.amount, part), NOTE, self.sam))
         if approve:
             refunds.approve(refund, by=self.sam)
+            refunds.look_now(refund)
 
     @act("payment:captured", dice=DICE, part=PART)
     def refund_order(self, dice: int, part: Decimal) -> None:
@@ -133,6 +134,14 @@ class Staff(Acts):
         case = one_of(Case.objects.unresolved(), dice)
         self._take_step(case, some(casework.steps_for(case), step), part)
 
+    @act("case", dice=DICE)
+    def accept_case(self, dice: int) -> None:
+        casework.accept(one_of(Case.objects.unresolved(), dice), by=self.sam, note=NOTE)
+
+    @act("case", dice=DICE, until=st.sampled_from([timedelta(hours=1), timedelta(days=1), timedelta(days=5)]))
+    def snooze_case(self, dice: int, until: timedelta) -> None:
+        casework.snooze(one_of(Case.objects.unresolved(), dice), timezone.now() + until, note=NOTE)
+
     @act("case:attempt_stuck", "case:missing_at_sumup", "case:unknown_money", "case:refund_unknown", dice=DICE)
     def ask_sumup(self, dice: int) -> None:
         casework.ask(one_of(Case.objects.unresolved(), dice))
@@ -172,19 +181,19 @@ class Staff(Acts):
 
     # Things and days.
 
-    @act(dice=DICE, wanted=st.sampled_from([0, 1, 2, 4, None]))
+    @act("order", dice=DICE, wanted=st.sampled_from([0, 1, 2, 4, None]))
     def set_capacity(self, dice: int, wanted: int | None) -> None:
         capacity.set_capacity(one_of(Pool.objects.all(), dice), wanted)
 
-    @act("order", dice=DICE)
+    @act("order:awaiting_payment", dice=DICE)
     def call_entry_off(self, dice: int) -> None:
         Entry.objects.filter(pk=one_of(Entry.objects.all(), dice).pk).update(cancelled_at=timezone.now())
 
-    @act(dice=DICE, price=st.sampled_from([Decimal("4.99"), Decimal("7.77"), Decimal("42.01")]))
+    @act("cart:full", dice=DICE, price=st.sampled_from([Decimal("4.99"), Decimal("7.77"), Decimal("42.01")]))
     def change_price(self, dice: int, price: Decimal) -> None:
         Product.objects.filter(pk=one_of(Product.objects.all(), dice).pk).update(price=price)
 
-    @act(back=st.integers(0, 2))
+    @act("transaction", back=st.integers(0, 2))
     def close_day(self, back: int) -> None:
         closing.close_day(timezone.localdate() - timedelta(days=back))
 

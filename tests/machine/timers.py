@@ -50,14 +50,12 @@ class Timers(Acts):
         for which in ("payments", "releases", "refunds", "history"):
             SWEEPS[which]()
 
-    @act()
-    def workers_work(self) -> None:
+    @act(die=st.booleans())
+    def workers_work(self, die: bool) -> None:
+        """Or die, and what was asked for is lost: only the sweeps know."""
+        if die:
+            self.world.soon.clear()
         self.world.work()
-
-    @act()
-    def workers_die(self) -> None:
-        """What was asked for is lost: only the sweeps know."""
-        self.world.soon.clear()
 
     @act(how_long=WAITS)
     def wait(self, how_long: timedelta) -> None:

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from bookings import capacity
+from bookings.models import Entry, Hold
 from cart.models import Stall
 from cartsite.models import Case, User
 from orders.models import OrderLine
-from payments import history, late, refunds, settling
+from payments import history, late, refunds, settling, starting
 from payments.models import Movement, MovementShare, Payment, Refund
 from payments.refunds import Wish
 from payments.simulator import Simulator
@@ -32,6 +34,51 @@ def ask_back(payment: Payment, amount: str, by: User, line: OrderLine | None = N
     refund = refunds.request(payment, Wish(pounds(amount), "Too much honey", by, line))
     assert refunds.approve(refund, by=by)
     return fresh(refund)
+
+
+def pay_a_part(payment: Payment, wire: Wire, amount: str) -> Payment:
+    """SumUp takes another amount than it was asked for, nobody knows why; and we hear of it."""
+    taken = wire.simulator.take_stray_payment(Decimal(amount))
+
+    def tell(answer: dict[str, Any]) -> dict[str, Any]:
+        tried = {
+            "id": taken.id,
+            "transaction_code": taken.code,
+            "amount": float(taken.amount),
+            "currency": "GBP",
+            "timestamp": taken.started_at.isoformat(),
+            "status": "SUCCESSFUL",
+        }
+        is_it = answer.get("checkout_reference") == payment.reference
+        return answer | {"status": "PAID", "transactions": [tried]} if is_it else answer
+
+    wire.change(tell)
+    settling.settle(payment)
+    return fresh(payment)
+
+
+def pay_twice(later: Later, wire: Wire, payment: Payment) -> Payment:
+    """The first attempt was paid, but looked closed, so a second one was begun and paid as well; that second one."""
+    second = pay_unseen_and_start_again(later, wire, payment)
+    settling.settle(fresh(payment))
+    return pay(second, wire.simulator)
+
+
+def pay_unseen_and_start_again(later: Later, wire: Wire, payment: Payment) -> Payment:
+    """SumUp calls a paid checkout EXPIRED until its attempt is closed and another one has begun; that other one."""
+
+    def hide(answer: dict[str, Any]) -> dict[str, Any]:
+        is_it = answer.get("id") == payment.checkout_id
+        return answer | {"status": "EXPIRED", "transactions": []} if is_it else answer
+
+    wire.simulator.pay(payment.checkout_id or "")
+    wire.change(hide)
+    for _look in range(2):
+        settling.settle(fresh(payment))
+        later(minutes=1)
+    second = starting.start(payment.order)
+    show_all(wire)
+    return second
 
 
 def transaction_of(payment: Payment) -> str:
@@ -102,6 +149,16 @@ def pay_unseen_until_over(later: Later, wire: Wire, payment: Payment, meanwhile:
     show_all(wire)
     settling.settle(fresh(payment))
     return fresh(payment)
+
+
+def fill_up(entry: Entry) -> None:
+    """Somebody else takes nine of its ten places."""
+    capacity.claim(entry.pool_id or 0, 9, until=None)
+
+
+def make_room(entry: Entry) -> None:
+    """They do not want them any more."""
+    capacity.give_back(Hold.objects.filter(pool=entry.pool_id, quantity=9).values_list("pk", flat=True))
 
 
 def balances(payment: Payment) -> dict[str, Decimal]:

@@ -9,12 +9,22 @@ import pytest
 from cartsite.models import Case, Message, User
 from orders.models import Order
 from payments import events as money_events
-from payments import history, ledger, refunds, settling, starting
+from payments import history, ledger, refunds, settling
 from payments import sumup as sumup_client
 from payments.models import Movement, Payment, Reading, Refund, Stray
 from payments.simulator import Simulator
 from tests.concurrency import results_of, run_at_once
-from tests.payments.money import ask_back, case, pay, posts, pounds, sweep_for_days, sweep_money, transaction_of
+from tests.payments.money import (
+    ask_back,
+    case,
+    pay,
+    pay_twice,
+    posts,
+    pounds,
+    sweep_for_days,
+    sweep_money,
+    transaction_of,
+)
 from tests.payments.records import Later, events_of, fresh, open_cases
 from tests.payments.wire import Wire
 
@@ -125,33 +135,15 @@ def test_dashboard_refunds_leave_nothing_to_be_promised_twice(paid: Payment, sta
 
 
 def test_the_case_about_a_second_payment_ends_when_it_went_back_in_the_dashboard(
-    later: Later, order: Order, payment: Payment, wire: Wire, sumup: Simulator
+    later: Later, payment: Payment, wire: Wire, sumup: Simulator
 ) -> None:
-    second = paid_twice(later, order, payment, wire)
+    second = pay_twice(later, wire, payment)
     assert open_cases() == ["duplicate_capture"]
 
     sumup.refund_in_dashboard(transaction_of(second))
     history.sweep()
 
     assert open_cases() == ["external_refund"]
-
-
-def paid_twice(later: Later, order: Order, payment: Payment, wire: Wire) -> Payment:
-    """The first attempt looked closed, so a second one was begun; both are paid. The second."""
-
-    def hide(answer: dict[str, object]) -> dict[str, object]:
-        is_it = answer.get("id") == payment.checkout_id
-        return answer | {"status": "EXPIRED", "transactions": []} if is_it else answer
-
-    wire.simulator.pay(payment.checkout_id or "")
-    wire.change(hide)
-    for _look in range(2):
-        settling.settle(fresh(payment))
-        later(minutes=1)
-    second = starting.start(order)
-    wire._changes.clear()
-    settling.settle(fresh(payment))
-    return pay(second, wire.simulator)
 
 
 def test_while_a_transaction_cannot_be_read_its_refund_is_found_later(
@@ -167,21 +159,6 @@ def test_while_a_transaction_cannot_be_read_its_refund_is_found_later(
     history.sweep()
 
     assert (found_at_once, Refund.objects.count()) == (0, 1)
-
-
-def test_a_transaction_that_could_not_be_read_for_hours_is_still_caught_up_with(
-    later: Later, paid: Payment, sumup: Simulator
-) -> None:
-    sumup.refund_in_dashboard(transaction_of(paid), Decimal(10))
-    sumup.behave(transaction_read="500")
-    for _hour in range(3):
-        history.sweep()
-        later(hours=1)
-    sumup.behave(transaction_read="ok")
-
-    history.sweep()
-
-    assert Refund.objects.count() == 1
 
 
 # --- Charged back -----------------------------------------------------------------------------------------------------
@@ -277,8 +254,11 @@ def test_money_that_names_an_order_but_is_none_of_its_attempts_is_told_after_som
     assert fresh(order).status == "awaiting_payment"
 
 
-def test_the_history_finds_a_payment_of_ours_that_we_had_not_heard_of(payment: Payment, sumup: Simulator) -> None:
+def test_the_history_finds_a_payment_of_ours_that_we_had_not_heard_of(
+    later: Later, payment: Payment, sumup: Simulator
+) -> None:
     sumup.pay(payment.checkout_id or "")
+    later(seconds=5)
 
     history.sweep()
 

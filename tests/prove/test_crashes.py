@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from tests.crash.conftest import world as world
+from tests.crash.conftest import letters, world  # noqa: F401 - fixtures
 from tests.crash.killing import Failpoint, list_failpoints
 from tests.crash.plays import PLAYS, Play, perform
 from tests.crash.world import World
@@ -22,7 +22,10 @@ MOST_SHOWN = 5
 
 @pytest.mark.parametrize("kind", PLAYS, ids=lambda kind: kind.__name__)
 def test_a_process_may_die_at_any_line(
-    world: World, kind: type[Play], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    world: World,  # noqa: F811
+    kind: type[Play],
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     failpoints, began = find_failpoints(kind(world)), time.perf_counter()
 
@@ -35,7 +38,7 @@ def test_a_process_may_die_at_any_line(
     seconds = time.perf_counter() - began
     by_module = ", ".join(f"{module} {count}" for module, count in Counter(f.module for f in failpoints).items())
     with capsys.disabled():
-        print(f"\n{kind.__name__}: died {len(failpoints)} times in {seconds:.0f} s ({by_module})", end=" ")
+        print(f"\n{kind.__name__}: died {len(failpoints)} times in {seconds:.0f} s ({by_module})", end=" ")  # noqa: T201 - whoever runs it wants to see how far it is
     assert not violated, report(violated)
 
 

@@ -2,8 +2,7 @@
 
 import os
 
-from tests.payments.conftest import books_balance as books_balance
-from tests.payments.conftest import later as later
+from tests.payments.conftest import books_balance, later  # noqa: F401 - part of the cast
 from tests.payments.test_races import *  # noqa: F403 - every race there is, with its marks and its cast
 
 TURNS = int(os.environ.get("RACES", "200"))

@@ -1,0 +1,112 @@
+"""Kill -9 at the lines that matter most: before and after each commit, each call of SumUp, and each mail.
+
+What comes after is always the same: time passes, the timers run, people do what they would do, and then the books
+agree with SumUp's, no seat and no mail is lost or doubled, and every day closes. (tests/prove dies at every line.)
+"""
+
+import pytest
+
+from cartsite.models import Message
+from payments.models import Refund
+from tests.crash.killing import Failpoint, die_at, list_failpoints
+from tests.crash.plays import (
+    Close,
+    Expire,
+    FinishRelease,
+    FinishReleaseOfPartPaid,
+    Play,
+    Release,
+    ReleaseOfPaid,
+    SendMail,
+    SendRefund,
+    SendRefundThatIsRefused,
+    Settle,
+    SettleLate,
+    Start,
+    StartWithFault,
+    StartWithLostAnswer,
+    perform,
+)
+from tests.crash.world import World
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# What the process was doing, what had just happened, and before which line it dies.
+DEATHS: list[tuple[type[Play], str, Failpoint]] = [
+    (Start, "the attempt is not committed", Failpoint("starting._find_or_reserve", "return _reserve(order), True")),
+    (Start, "the attempt is committed, not sent", Failpoint("sending._post", "return sumup.create_checkout(")),
+    (Start, "SumUp has made it, we know nothing", Failpoint("sending.store", "if _keep(payment, checkout):")),
+    (Start, "its page is written, not committed", Failpoint("sending._keep", "return True")),
+    (Start, "its page is committed", Failpoint("starting.start", "schedule.put_back(")),
+    (StartWithFault, "it is in doubt", Failpoint("sending.resolve", "hits = sumup.find_checkouts(")),
+    (StartWithFault, "SumUp has nothing", Failpoint("sending._post_again", "store(payment, _post(payment))")),
+    (StartWithLostAnswer, "SumUp has it after all", Failpoint("sending.resolve", "if len(hits) > 1:")),
+    (Settle, "SumUp has told, nothing is written", Failpoint("settling.settle", "with transaction.atomic():")),
+    (Settle, "the money is written, not committed", Failpoint("settling._record_captures", "decide(")),
+    (Settle, "the order is confirmed, not committed", Failpoint("settling._after_confirming", "refunds.prepare_for")),
+    (Settle, "all is committed", Failpoint("settling.settle", "return checkout")),
+    (SettleLate, "room is claimed again, not committed", Failpoint("services._make_good", "owe_mail(")),
+    (Release, "it is begun", Failpoint("releasing.step", "if not Order.objects.filter(")),
+    (Release, "the page is dead, we know nothing", Failpoint("releasing.close_attempt", "settling.settle(payment)  #")),
+    (FinishRelease, "the attempt is over", Failpoint("releasing._finish", "return orders.let_go(")),
+    (FinishRelease, "the lines are moved, not committed", Failpoint("services.let_go", "return True")),
+    (Expire, "the order is leased", Failpoint("releasing._close_in_time", "try:")),
+    (ReleaseOfPaid, "it turned out to be paid", Failpoint("releasing.step", "return _finish(order)")),
+    (FinishReleaseOfPartPaid, "the money is asked for", Failpoint("releasing._send_money_back", "refunds.approve(")),
+    (SendRefund, "the refund is leased", Failpoint("refunds.send", "before = read(refund)")),
+    (SendRefund, "it is committed, not sent", Failpoint("refunds.send", "answer, refused = sumup.refund(")),
+    (SendRefund, "SumUp has done it, we know nothing", Failpoint("refunds.send", "_conclude(")),
+    (SendRefund, "its event is written, not committed", Failpoint("events._take_refund", "orders.owe_mail(")),
+    (SendRefund, "it is done", Failpoint("refunds._put_back", "order, refund = _lock(refund)")),
+    (SendRefundThatIsRefused, "SumUp said no", Failpoint("refunds._conclude", "with transaction.atomic():")),
+    (SendMail, "the mail is leased", Failpoint("mail._send", "compose(order, message).send()")),
+    (SendMail, "the mail server said yes", Failpoint("mail._send", "message.mark_sent()")),
+    (SendMail, "it is marked", Failpoint("mail._send", "Case.settle(")),
+    (Close, "nothing is committed", Failpoint("closing._take", "close.save()")),
+    (Close, "a page is read, not committed", Failpoint("closing._keep", "close.save()", 2)),
+    (Close, "the pages are read", Failpoint("closing._write_payouts", "for record in")),
+    (Close, "some rows are judged", Failpoint("closing._judge", "capture =", 2)),
+    (Close, "it is finished, not committed", Failpoint("closing._finish", "close.save()")),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "failpoint"),
+    [(kind, failpoint) for kind, _what, failpoint in DEATHS],
+    ids=[f"{kind.__name__}: {what}" for kind, what, _failpoint in DEATHS],
+)
+def test_whoever_dies_the_next_ones_put_it_right(world: World, kind: type[Play], failpoint: Failpoint) -> None:
+    perform(kind(world), failpoint)
+
+
+def test_mail_doubles_only_between_the_servers_yes_and_our_mark(world: World) -> None:
+    play = SendMail(world)
+
+    perform(play, Failpoint("mail._send", "message.mark_sent()"))
+
+    doubled = [name for name, times in world.delivered().items() if times == 2]
+    assert doubled == [Message.objects.earliest("pk").uuid]
+
+
+def test_a_refund_whose_sender_died_is_sent_again_only_by_a_person(world: World) -> None:
+    play = SendRefund(world)
+    world.begin()
+    play.prepare()
+
+    die_at(Failpoint("refunds.send", "answer, refused = sumup.refund("), play.act, play.modules)
+    world.sweep_for_hours()
+
+    assert Refund.objects.get().status == "unknown"
+    assert not [seen for seen in world.sumup.requests if seen.path.endswith("/refunds")]
+
+
+def test_the_list_of_lines_looks_after_itself(world: World) -> None:
+    play = SendMail(world)
+    world.begin()
+    play.prepare()
+
+    lines = [str(failpoint) for failpoint in list_failpoints(play.act, play.modules)]
+
+    assert "mail._send: message.mark_sent()" in lines
+    assert "mail._send: message.mark_sent() (time 2)" in lines
+    assert lines[-1] == "mail.send_owed: (end)"

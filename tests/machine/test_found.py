@@ -1,0 +1,59 @@
+"""What the machine found, each as the smallest story that shows it."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from cartsite.models import Case, User
+from orders.models import Order
+from payments import casework, history, refunds, settling
+from payments.models import Payment
+from payments.refunds import Wish
+from payments.simulator import Simulator
+from tests.payments.records import Later, fresh, open_cases
+from tests.payments.wire import Wire
+
+pytestmark = pytest.mark.django_db
+
+
+def test_money_that_turns_out_to_be_ours_is_not_unknown_any_more(
+    sumup: Simulator, payment: Payment, wire: Wire
+) -> None:
+    sumup.pay(payment.checkout_id or "")
+    lies: list[dict[str, Any]] = [{"currency": "EUR"}]
+    wire.change(lambda checkout: checkout | (lies[0] if lies else {}))
+    settling.settle(payment)
+    assert open_cases() == ["unknown_money"]
+
+    lies.clear()
+    settling.settle(fresh(payment))
+
+    assert fresh(payment).status == Payment.Status.CAPTURED
+    assert open_cases() == []
+
+
+def test_what_went_back_before_money_was_attached_is_written_down_too(
+    sumup: Simulator, order: Order, staff: User, later: Later
+) -> None:
+    stray = sumup.take_stray_payment(order.total, "At the till")
+    sumup.refund_in_dashboard(stray.id, Decimal("6.50"))
+    history.sweep()
+    later(hours=3)
+    history.sweep()
+
+    casework.attach(Case.objects.get(), order.number, by=staff, note="It is theirs.")
+    later(minutes=5)
+    history.sweep()
+
+    assert order.movements.all().net() == order.total - Decimal("6.50")
+
+
+def test_an_order_paid_in_full_by_hand_is_confirmed_although_some_went_back_before(order: Order, staff: User) -> None:
+    casework.take_cash(order, Decimal("6.50"), by=staff, note="At the stall")
+    refunds.give_by_hand(order, Wish(Decimal("6.50"), "They wanted it back", staff))
+
+    casework.take_cash(order, order.total, by=staff, note="At the stall")
+
+    order.refresh_from_db()
+    assert order.status == Order.Status.CONFIRMED
