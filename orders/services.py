@@ -127,7 +127,7 @@ def cancel_confirmed(order: Order, *, by: User, cause: str) -> bool:
     False once anything of it was collected or attended.
     """
     order = lock(order.pk)
-    if LineFact.objects.filter(line__order=order).exists():
+    if LineFact.objects.filter(line__order=order).exclude(kind=LineFact.Kind.CANCELLED).exists():
         return False
     if not order.move_to(Order.Status.CANCELLED, cause=cause, by=by, come_from=[Order.Status.CONFIRMED]):
         return False

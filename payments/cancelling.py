@@ -40,26 +40,15 @@ def cancel_order(order: Order, *, by: User, reason: str) -> list[Refund]:
     order = orders.lock(order.pk)
     if not orders.cancel_confirmed(order, by=by, cause=reason[:60]):
         raise CannotCancel(_("It is not confirmed, or something of it was collected or attended already."))
-    net = ledger.money_of(order).net
-    if net <= 0:
-        return []
-    try:
-        return refunds.request_from_order(order, Wish(net, reason, by))
-    except CannotRefund as refusal:
-        _tell(order, net, str(refusal))
-        return []
-
-
-def _tell(order: Order, net: Decimal, why: str) -> None:
-    what_happened = _("Order %(number)s was cancelled, and its money must go back. %(why)s")
-    Case.open(Case.Kind.OVERPAID, order, what_happened % {"number": order.number, "why": why}, at_stake=net)
+    return _send_back(order, Wish(ledger.money_of(order).net, reason, by))
 
 
 @transaction.atomic
 def cancel_parts(parts: list[Part], *, by: User, reason: str) -> list[Refund]:
-    """Call so many of some lines of one order off and ask for their money to go back; the refunds, to be approved.
+    """Call so many of some lines of one order off and ask for their money to go back, if the order has so much left;
+    the refunds, to be approved.
 
-    Raises CannotCancel or CannotRefund, with nothing moved.
+    What cannot go back by card becomes an `overpaid` case. Raises CannotCancel, with nothing moved.
     """
     asked = []
     for part in parts:
@@ -67,6 +56,19 @@ def cancel_parts(parts: list[Part], *, by: User, reason: str) -> list[Refund]:
             orders.cancel_some(part.line, part.quantity, by=by)
         except orders.CannotRecord as refusal:
             raise CannotCancel(str(refusal)) from refusal
-        if part.worth > 0:
-            asked += refunds.request_from_order(part.line.order, Wish(part.worth, reason, by, part.line))
+        order = orders.lock(part.line.order_id)
+        worth = min(part.worth, ledger.money_of(order).net)
+        asked += _send_back(order, Wish(worth, reason, by, part.line))
     return asked
+
+
+def _send_back(order: Order, wish: Wish) -> list[Refund]:
+    if wish.amount <= 0:
+        return []
+    try:
+        return refunds.request_from_order(order, wish)
+    except CannotRefund as refusal:
+        what_happened = _("Order %(number)s: something was called off, and its money must go back. %(why)s")
+        said = what_happened % {"number": order.number, "why": refusal}
+        Case.open(Case.Kind.OVERPAID, order, said, at_stake=wish.amount)
+        return []

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from cartsite.models import Case, Subject, User, kind_of
 from orders import services as orders
 from orders.models import Order, OrderLine
-from payments import events, history, ledger, refunds, schedule, settling, sumup, sweeping
+from payments import events, ledger, refunds, schedule, settling, sumup, sweeping
 from payments.models import Payment, Refund, Stray
 from payments.refunds import Wish
 
@@ -63,7 +63,15 @@ def steps_for(case: Case) -> tuple[Step, ...]:
     """What may be done about a case now; nothing once it is resolved."""
     if case.status == Case.Status.RESOLVED:
         return ()
-    return (*STEPS[case.kind], *_ALWAYS)
+    subject, order = subject_of(case), order_of(case)
+    pointless: set[Step] = set()
+    if order is None or ledger.money_of(order).net <= 0:
+        pointless |= {*_MONEY}
+    if not isinstance(subject, Stray):
+        pointless |= {Step.ATTACH}
+    if not isinstance(subject, Payment | Refund):
+        pointless |= {Step.ASK}
+    return (*(step for step in STEPS[case.kind] if step not in pointless), *_ALWAYS)
 
 
 # --- What a case is about ---------------------------------------------------------------------------------------------
@@ -110,9 +118,8 @@ def refund(case: Case, amount: Decimal, *, by: User, note: str) -> list[Refund]:
 @transaction.atomic
 def give_by_hand(case: Case, amount: Decimal, *, by: User, note: str) -> Refund:
     """Write down that money was given back by hand. Raises CannotRefund."""
-    given = refunds.give_by_hand(_need_order(case), Wish(amount, note, by))
     _resolve(case, by, note)
-    return given
+    return refunds.give_by_hand(_need_order(case), Wish(amount, note, by))
 
 
 @transaction.atomic
@@ -125,8 +132,8 @@ def revive(case: Case, *, by: User, note: str) -> Order:
     if not orders.revive(order, cause="staff", by=by):
         raise CannotDo(_("There is no room or stock left for all of it, or its time is over."))
     _resolve(case, by, note)
-    for payment in order.payments.filter(status=Payment.Status.CAPTURED):
-        events.settle_what_is_over(order, payment)
+    events.settle_what_is_over(order)
+    refunds.prepare_for_called_off(order)
     return order
 
 
@@ -145,7 +152,6 @@ def attach(case: Case, number: str, *, by: User, note: str) -> Payment:
     if stray.currency != order.currency or stray.payment_id is not None:
         raise CannotDo(_("It is in another currency, or attached already."))
     payment = _write_attached(order, stray)
-    history.read_again_from(stray.happened_at)  # what went back of it meanwhile is this order's too
     order.record("money_attached", by=by, payment=str(payment.uuid), amount=str(stray.amount))
     _resolve(case, by, note)
     settling.decide(order, payment, stray.amount)
@@ -191,8 +197,8 @@ def take_cash(order: Order, amount: Decimal, *, by: User, note: str) -> None:
         orders.confirm(order, cause="paid by hand", by=by)
         for payment in order.payments.live():
             schedule.look_soon(payment.pk)  # nobody is to pay it again
-    for payment in order.payments.filter(status=Payment.Status.CAPTURED):
-        events.settle_what_is_over(order, payment)
+        refunds.prepare_for_called_off(order)
+    events.settle_what_is_over(order)
 
 
 def retry(case: Case, *, by: User, note: str) -> Refund:
@@ -213,7 +219,7 @@ def close_attempt(case: Case, *, by: User, note: str) -> None:
     payment = payment_of(case)
     if payment is None:
         raise CannotDo(_("This case is not about an attempt to pay."))
-    if payment.is_live and settling.settle(payment) is not None:
+    if payment.is_live and _is_known_at_sumup(payment):
         raise CannotDo(_("SumUp knows this checkout: cancel the order instead, which closes it safely."))
     with transaction.atomic():
         order, payment = ledger.lock(payment)
@@ -221,6 +227,12 @@ def close_attempt(case: Case, *, by: User, note: str) -> None:
             settling.close(order, payment, "closed by staff")
             payment.save()
         _resolve(case, by, note)
+
+
+def _is_known_at_sumup(payment: Payment) -> bool:
+    if payment.status in Payment.UNSENT:
+        return bool(sumup.find_checkouts(payment.reference))
+    return settling.settle(payment) is not None
 
 
 def ask(case: Case) -> None:

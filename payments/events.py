@@ -33,7 +33,7 @@ def take_in(payment: Payment, full: FullTransaction) -> None:
     for event in full.of_kind("CHARGE_BACK"):
         _take_chargeback(order, payment, event)
     _let_yield(order, payment)
-    settle_what_is_over(order, payment)
+    settle_what_is_over(order)
 
 
 def _take_refund(order: Order, payment: Payment, event: Event) -> None:
@@ -104,11 +104,17 @@ def _take_chargeback(order: Order, payment: Payment, event: Event) -> None:
 
 
 def _let_yield(order: Order, payment: Payment) -> None:
-    """What went back elsewhere cannot go back again: refunds that no longer fit what is left have failed."""
-    for refund in payment.refunds.alive().order_by("-pk"):
-        if payment.movements.all().net() >= payment.refunds.all().promised():
-            return
-        mark_failed(order, refund, _("The money went back another way meanwhile."))
+    """What went back elsewhere cannot go back again: refunds that no longer fit what is left have failed.
+
+    One that was sent fails only where SumUp shows so many refunds that it cannot be among them; beside a chargeback it
+    may have happened all the same.
+    """
+    for refund in payment.refunds.filter(status=Refund.Status.REQUESTED).order_by("-pk"):
+        if payment.movements.all().net() < payment.refunds.all().promised():
+            mark_failed(order, refund, _("The money went back another way meanwhile."))
+    left = payment.movements.filter(kind__in=[Movement.Kind.CAPTURE, Movement.Kind.REFUND]).net()
+    for refund in payment.refunds.filter(status__in=Refund.UNDER_WAY, amount__gt=left):
+        mark_failed(order, refund, _("SumUp shows other refunds of this payment, so that it cannot have happened."))
 
 
 def mark_failed(order: Order, refund: Refund, why: str) -> None:
@@ -127,14 +133,14 @@ def mark_failed(order: Order, refund: Refund, why: str) -> None:
     )
 
 
-def settle_what_is_over(order: Order, payment: Payment) -> None:
-    """Resolve the cases about money that was too much, if it has all gone back or the order's sum is right again."""
-    if payment.movements.all().net() <= 0:
-        _settle(payment, _("The money has gone back."))
-    owed = order.total if order.is_sold else ledger.NOTHING
-    if order.movements.all().net() == owed:
-        _settle(payment, _("The order's money is right again."))
-        Case.settle(Case.Kind.OVERPAID, order, _("The order's money is right again."))
+def settle_what_is_over(order: Order) -> None:
+    """Resolve the cases about money that was too much, where it has gone back or the locked order's sum is right."""
+    is_right = order.movements.all().net() == (order.total if order.is_sold else ledger.NOTHING)
+    for payment in order.payments.filter(status=Payment.Status.CAPTURED):
+        if is_right or payment.movements.all().net() <= 0:
+            _settle(payment, _("The money has gone back, or the order's sum is right again."))
+    if is_right:
+        Case.settle(Case.Kind.OVERPAID, order, _("The order's sum is right again."))
     for line in order.lines.filter(refunds__status=Refund.Status.DONE):
         Case.settle(Case.Kind.ENTRY_CANCELLED, line, _("The money has gone back."))
 

@@ -18,14 +18,15 @@ from django.utils.translation import gettext as _
 from cartsite.models import Case
 from orders import services as orders
 from orders.models import NUMBER_ALPHABET, Order
-from payments import events, sumup, sweeping
+from payments import events, ledger, sumup, sweeping
 from payments.models import Movement, Payment, Reading, Stray
 from payments.sumup import HistoryRow
 
 logger = logging.getLogger(__name__)
 
-OVERLAP = timedelta(hours=1)  # rows may show late
+OVERLAP = ledger.READ_TWICE  # rows may show late
 FIRST_TIME = timedelta(days=1)
+LONGEST_BACK = timedelta(days=7)  # what could not be taken in for so long is left to the daily close
 # A payment of ours may be in the history before its own look has come.
 TIME_TO_SETTLE = timedelta(minutes=10)
 LEASE = timedelta(minutes=2)
@@ -40,7 +41,8 @@ KINDS = {
 def sweep() -> None:
     """Read on from where the last sweep stopped, a little before that, to the end.
 
-    If SumUp stops answering, the next sweep begins at the same place: reading a row twice changes nothing.
+    If SumUp stops answering, or a row could not be taken in, the next sweep begins at the same place (for a week at
+    most): reading a row twice changes nothing.
     """
     merchant = settings.SUMUP_MERCHANT_CODE
     now = timezone.now()
@@ -50,38 +52,44 @@ def sweep() -> None:
         return
     reading = Reading.objects.get(merchant_code=merchant)
     try:
-        _read_from(reading)
-        Reading.objects.filter(pk=reading.pk, read_up_to=reading.read_up_to).update(read_up_to=now)
+        if _read_from(reading) or now - reading.read_up_to > LONGEST_BACK:
+            _read_on_from(reading, now)
     except sumup.SumUpError as error:
         logger.warning("SumUp's history: %s", error)
     finally:
         Reading.objects.filter(pk=reading.pk).update(leased_until=None)
 
 
-def read_again_from(moment: datetime) -> None:
-    """Let the next sweep begin at a moment (UTC) that is over: rows that told us nothing then may do so now."""
-    Reading.objects.filter(merchant_code=settings.SUMUP_MERCHANT_CODE, read_up_to__gt=moment).update(read_up_to=moment)
+def _read_on_from(reading: Reading, moment: datetime) -> None:
+    """The next sweep begins there, unless money that was written down late wants it to begin earlier (see ledger)."""
+    Reading.objects.filter(pk=reading.pk, read_up_to=reading.read_up_to).update(read_up_to=moment)
 
 
-def _read_from(reading: Reading) -> None:
-    query = sumup.history_since(reading.read_up_to - OVERLAP)
+def _read_from(reading: Reading) -> bool:
+    """Read to the end; whether every row was taken in."""
+    query, is_all = sumup.history_since(reading.read_up_to - OVERLAP), True
     while query:
         page = sumup.get_history(query)
-        take_in(page.rows)
+        is_all = take_in(page.rows) and is_all
         Reading.objects.filter(pk=reading.pk).update(leased_until=timezone.now() + LEASE)
         query = page.next
+    return is_all
 
 
-def take_in(rows: Iterable[HistoryRow]) -> None:
-    """Make our books know of every row; one that cannot be understood now delays no other."""
+def take_in(rows: Iterable[HistoryRow]) -> bool:
+    """Make our books know of every row; one that cannot be understood now delays no other. False if there is one."""
+    is_all = True
     rows = [row for row in rows if row.moved_money and row.kind in KINDS]
     for row in _find_news(rows):
         try:
             _catch_up(row)
         except sumup.SumUpError as error:
             logger.warning("Transaction %s: %s", row.transaction_id, error)
+            is_all = False
         except Exception:
             logger.exception("Transaction %s could not be taken in; the others go on.", row.transaction_id)
+            is_all = False
+    return is_all
 
 
 def _find_news(rows: list[HistoryRow]) -> list[HistoryRow]:

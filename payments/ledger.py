@@ -1,22 +1,23 @@
 """The books: the only writer of movements, and what they say about an order's money."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Sum
 from django.utils import timezone
 
 from orders import services as orders
 from orders.models import Order, OrderLine
 from payments import shares
-from payments.models import Movement, Payment, Refund
+from payments.models import Movement, Payment, Reading, Refund
 from payments.sumup import Event, PayoutRecord, Transaction
 
 NOTHING = Decimal("0.00")
+READ_TWICE = timedelta(hours=1)  # so much of SumUp's history is read again by every sweep anyway
 
 
 def lock(payment: Payment) -> tuple[Order, Payment]:
@@ -45,7 +46,16 @@ def record_capture(payment: Payment, tried: Transaction) -> bool:
         currency=tried.currency,
         happened_at=tried.at,
     )
-    return _write(movement, shares.for_money_in(payment.order, tried.amount))
+    is_new = _write(movement, shares.for_money_in(payment.order, tried.amount))
+    if is_new and timezone.now() - tried.at > READ_TWICE:
+        _read_history_again_from(tried.at)
+    return is_new
+
+
+def _read_history_again_from(moment: datetime) -> None:
+    """Money is written down late: what became of it since then (UTC) told us nothing when we read it, but does now."""
+    late = Reading.objects.filter(merchant_code=settings.SUMUP_MERCHANT_CODE, read_up_to__gt=moment)
+    late.update(read_up_to=moment)
 
 
 @transaction.atomic
@@ -135,13 +145,22 @@ def _line(refund: Refund | None) -> OrderLine | None:
 
 
 def _write(movement: Movement, parts: shares.Shares) -> bool:
-    """Write a movement of SumUp's with its shares, unless its id is known for its kind."""
+    """Write a movement of SumUp's with its shares; False if its id is known for its kind.
+
+    Under the order's lock nobody is faster, but a person may be who has just attached the money to another order.
+    """
     known = Movement.objects.filter(
         merchant_code=movement.merchant_code, kind=movement.kind, sumup_id=movement.sumup_id
     )
     if known.exists():
         return False
-    movement.save()  # the database refuses it if another process was faster: its order is locked, so none can be
+    try:
+        with transaction.atomic():
+            movement.save()
+    except IntegrityError:
+        if not known.exists():
+            raise
+        return False
     shares.write(movement, parts)
     return True
 

@@ -94,6 +94,7 @@ class Payment(models.Model):
         indexes = [
             models.Index(fields=["next_look_at"], condition=Q(next_look_at__isnull=False), name="payment_by_next_look"),
             models.Index(fields=["order", "created_at"], name="payment_by_order"),
+            models.Index(fields=["transaction_code"], name="payment_by_transaction_code"),
         ]
 
     def __str__(self) -> str:

@@ -83,8 +83,7 @@ def request_from_order(order: Order, wish: Wish) -> list[Refund]:
     _check_amount(wish.amount, ledger.money_of(order).net)
     asked, left = [], wish.amount
     for payment in order.payments.filter(status=Payment.Status.CAPTURED).order_by("-pk"):
-        part = min(left, ledger.refundable(payment))
-        if part > 0:
+        while (part := min(left, ledger.refundable(payment))) > 0:  # again where it has several transactions
             asked.append(request(payment, Wish(part, wish.reason, wish.by, wish.line)))
             left -= part
     if left > 0:
@@ -137,17 +136,16 @@ def give_by_hand(order: Order, wish: Wish) -> Refund:
     )
     ledger.record_cash(order, -wish.amount, refund)
     order.record("refunded", cause="by hand", by=wish.by, refund=str(refund.uuid), amount=str(wish.amount))
-    for payment in order.payments.filter(status=Payment.Status.CAPTURED):
-        events.settle_what_is_over(order, payment)
+    events.settle_what_is_over(order)
     return refund
 
 
 @transaction.atomic
-def prepare_for_called_off(order: Order, payment: Payment) -> None:
+def prepare_for_called_off(order: Order) -> None:
     """Ask for what was paid for places at entries that had been called off; staff only have to approve it."""
     for line in order.lines.filter(entry__cancelled_at__isnull=False, bookings=None, refunds=None, total__gt=0):
         try:
-            request(payment, Wish(line.total, _("The event was called off."), None, line))
+            request_from_order(order, Wish(line.total, _("The event was called off."), None, line))
         except CannotRefund as refusal:
             logger.warning("No refund was prepared for line %s: %s", line.uuid, refusal)
 
@@ -196,6 +194,9 @@ def _begin(refund: Refund, seen: list[str]) -> bool:
         return False  # its turn comes when the other one is clear
     if ledger.money_of(order).net < 0 or refund.payment.movements.all().net() < refund.payment.refunds.all().promised():
         events.mark_failed(order, refund, _("Meanwhile there is less left of this money than it asks for."))
+        return False
+    if refund.retry_of is not None and refund.retry_of.status == Refund.Status.DONE:
+        events.mark_failed(order, refund, _("The one that it was to repeat has happened after all."))
         return False
     now = timezone.now()
     refund.status, refund.sent_at, refund.seen_events = Refund.Status.SENDING, now, seen

@@ -136,7 +136,7 @@ def store(payment: Payment, checkout: Checkout) -> None:
 def _keep(payment: Payment, checkout: Checkout) -> bool:
     """Compare-and-set: an attempt not yet sent, of an order that still waits, gets this checkout; whether it has it."""
     order, payment = ledger.lock(payment)
-    if payment.checkout_id == checkout.id and payment.status != Payment.Status.CLOSED:
+    if payment.checkout_id == checkout.id and payment.status in (*Payment.AT_SUMUP, Payment.Status.CAPTURED):
         return True
     may_have = payment.status in Payment.UNSENT and order.is_awaiting_payment and not order.is_closing
     if not (may_have and checkout.url and checkout.reference == payment.reference):

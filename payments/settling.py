@@ -104,8 +104,11 @@ def _record_captures(order: Order, payment: Payment, successful: list[Transactio
         if ledger.record_capture(payment, tried):
             payment.transaction_code = tried.code
             schedule.changed(payment, Payment.Status.CAPTURED)
+            payment.save()  # whoever asks the database from here on finds it captured
             order.record("captured", cause="SumUp", payment=str(payment.uuid), amount=str(tried.amount))
             decide(order, payment, tried.amount)
+    if payment.is_live:  # a person was faster, and has attached this money to an order already
+        close(order, payment, "its money was attached by staff")
 
 
 def decide(order: Order, payment: Payment, amount: Decimal) -> None:
@@ -120,7 +123,9 @@ def decide(order: Order, payment: Payment, amount: Decimal) -> None:
     if order.refunds.exists() and not order.is_sold:
         _open(Case.Kind.LATE_PAYMENT, order, payment, amount)  # once a refund exists, no machine confirms
     elif order.is_awaiting_payment:
-        if net >= order.total and orders.confirm(order, cause="paid"):
+        if net < order.total:
+            _open(Case.Kind.AMOUNT_MISMATCH, order, payment, amount)
+        elif orders.confirm(order, cause="paid"):
             _after_confirming(order, payment, amount)
     elif order.is_sold:
         _open(Case.Kind.DUPLICATE_CAPTURE, order, payment, amount)
@@ -134,19 +139,18 @@ def _after_confirming(order: Order, payment: Payment, amount: Decimal) -> None:
     """What else is open for this order must not be paid as well; what is too much, or was called off, must go back."""
     for other in order.payments.live().exclude(pk=payment.pk):
         schedule.look_soon(other.pk)
-    for captured in order.payments.filter(status=Payment.Status.CAPTURED):
-        events.settle_what_is_over(order, captured)  # a part that came late is needed now
+    events.settle_what_is_over(order)  # a part that came late is needed now
     too_much = ledger.money_of(order).net - order.total
     if too_much > 0 and amount == payment.amount:
         _open(Case.Kind.OVERPAID, order, payment, too_much)
-    refunds.prepare_for_called_off(order, payment)
+    refunds.prepare_for_called_off(order)
 
 
 def _open(kind: Case.Kind, order: Order, payment: Payment, amount: Decimal) -> None:
     if kind == Case.Kind.LATE_PAYMENT:
         orders.owe_mail(order, "late_payment", occurrence=str(payment.uuid))
     said = {
-        Case.Kind.AMOUNT_MISMATCH: _("Order %(number)s: SumUp took another amount than we asked for."),
+        Case.Kind.AMOUNT_MISMATCH: _("Order %(number)s: another amount was paid than was asked for."),
         Case.Kind.OVERPAID: _("Order %(number)s: more was paid than it costs."),
         Case.Kind.LATE_PAYMENT: _("Order %(number)s was paid after it had ended, and could not be revived by itself."),
         Case.Kind.DUPLICATE_CAPTURE: _("Order %(number)s was paid once more, although it was paid already."),

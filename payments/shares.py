@@ -36,32 +36,50 @@ def share_out(amount: Decimal, weights: Mapping[int, Decimal]) -> Shares:
 
 def for_money_in(order: Order, amount: Decimal) -> Shares:
     """Who gets money that comes in: every stall what it is still owed; what is too much is the house's."""
-    owed = _less(_agreed(order), _received(order))
-    due = min(amount, sum((part for part in owed.values() if part > 0), Decimal(0)))
-    return _with_house(share_out(due, owed), amount - due)
+    parts = _take(amount, _less(_agreed(order), _received(order)))
+    return _with_house(parts, amount - sum(parts.values()))
 
 
 def for_money_out(order: Order, amount: Decimal, line: OrderLine | None = None) -> Shares:
-    """Who gives money that goes back, as negative parts of a positive amount: the line's own stalls; without a line,
-    first the house what was too much, then everybody by what they have. What nobody has is the house's loss.
+    """Who gives money that goes back, as negative parts of a positive amount.
+
+    First the line's own stalls, as far as they have it; without a line the house, what was too much. Then everybody by
+    what they have. What nobody has is the house's loss.
     """
-    received = _received(order)
-    if line is not None:
-        weights = _agreed_for(LineAllocation.objects.filter(line=line))
-        return {key: -part for key, part in share_out(amount, weights).items()}
-    extra = max(sum(received.values(), Decimal(0)) - order.total, Decimal(0))
-    from_house = min(amount, extra)
-    house = Stall.objects.house().pk if from_house else 0
-    has = _less(received, {house: from_house} if from_house else {})
-    rest = min(amount - from_house, sum((part for part in has.values() if part > 0), Decimal(0)))
-    parts = _with_house(share_out(rest, has), amount - rest)
-    return {key: -part for key, part in parts.items()}
+    has = _received(order)
+    first = _of_line(line, has) if line is not None else _too_much(order, has)
+    parts = _take(amount, first)
+    left = amount - sum(parts.values())
+    has = _less(has, parts)
+    more = _take(left, has)
+    parts = {key: parts.get(key, Decimal(0)) + more.get(key, Decimal(0)) for key in parts.keys() | more.keys()}
+    return {key: -part for key, part in _with_house(parts, left - sum(more.values())).items()}
+
+
+def _of_line(line: OrderLine, has: Shares) -> Shares:
+    """What the stalls got for a line, as far as they have it still."""
+    agreed = _agreed_for(LineAllocation.objects.filter(line=line))
+    return {key: min(part, has.get(key, Decimal(0))) for key, part in agreed.items()}
+
+
+def _too_much(order: Order, has: Shares) -> Shares:
+    """What came in beyond the order's total, which is the house's."""
+    extra = sum(has.values(), Decimal(0)) - order.total
+    return {Stall.objects.house().pk: extra} if extra > 0 else {}
+
+
+def _take(amount: Decimal, weights: Shares) -> Shares:
+    """As much of an amount as the weights have, shared out by them."""
+    return share_out(min(amount, sum((weight for weight in weights.values() if weight > 0), Decimal(0))), weights)
 
 
 def like(movement: Movement, amount: Decimal) -> Shares:
-    """Share an amount (of either sign) as another movement was shared: a fee follows its payment."""
+    """Share an amount (of either sign) as another movement was shared: a fee follows its payment.
+
+    What was never shared out (before shares were kept) is the house's.
+    """
     weights = {share.stall_id: abs(share.amount) for share in movement.shares.all()}
-    return share_out(amount, weights)
+    return share_out(amount, weights) or _with_house({}, amount)
 
 
 def of_payout(capture: Movement, amount: Decimal, fee: Decimal) -> Shares:

@@ -108,6 +108,19 @@ class Adversary(Acts):
         self._misbehave("payouts", how, times)
         closing.close_day(timezone.localdate())
 
+    def begin_with(self, switch: str, how: str) -> None:
+        """Let SumUp misbehave this way while somebody asks for just that."""
+        acts: dict[str, Callable[[], Any]] = {
+            "create": lambda: self.fail_to_create(how=how, times=1, dice=0),
+            "read": lambda: self.fail_to_read(how=how, times=2, dice=0),
+            "delete": lambda: self.fail_to_delete(how=how, times=1, dice=0),
+            "refund": lambda: self.fail_to_refund(how=how, times=1, dice=0, part=Decimal("0.50")),
+            "transaction_read": lambda: self.fail_to_show_transactions(how=how, times=1, dice=0),
+            "history": lambda: self.fail_to_show_history(how=how, times=1),
+            "payouts": lambda: self.fail_to_show_payouts(how=how, times=1),
+        }
+        acts.get(switch, lambda: self.have_other_manners(manner=(switch, how)))()
+
     @act(how=bad("webhooks"), times=TIMES)
     def misdeliver_webhooks(self, how: str, times: int) -> None:
         self._misbehave("webhooks", how, times)

@@ -64,7 +64,8 @@ def _orders() -> Iterator[str]:
 
 def _refunds() -> Iterator[str]:
     for refund in Refund.objects.alive():
-        if (refund.status != Refund.Status.REQUESTED or refund.approved_at) and not has_case(refund):
+        before_it = refund.payment.refunds.filter(status__in=Refund.UNDER_WAY) if refund.payment else []
+        if (refund.status != Refund.Status.REQUESTED or refund.approved_at) and not has_case(refund, *before_it):
             yield f"refund {refund.pk} is {refund.status}, and nobody was told"
     failed = Refund.objects.filter(status=Refund.Status.FAILED, sent_at__isnull=False, note="", retried_as=None)
     for refund in failed:

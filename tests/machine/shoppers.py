@@ -12,7 +12,7 @@ from cart.models import Cart
 from cartsite.models import Case, User
 from orders.models import Order
 from orders.placing import CartChanged, place
-from payments import late, releasing, starting, sweeping
+from payments import late, releasing, schedule, starting, sweeping
 from payments.models import Payment
 from tests.machine.acts import DICE, Acts, Idle, act, one_of, some
 
@@ -71,6 +71,7 @@ class Shoppers(Acts):
         self._fill(who, lines)
         payment = starting.start(self._place(who))
         if pays and payment.checkout_id:
+            self.world.wait(2 * schedule.BETWEEN_LOOKS)
             self.world.simulator.pay(payment.checkout_id)
             sweeping.look_now(payment.pk)
 

@@ -14,9 +14,9 @@ from cart.models import Product
 from cartsite.models import Case, Message
 from orders import services as orders
 from orders.models import LineFact, Order, OrderLine
-from payments import cancelling, casework, closing, refunds, releasing
+from payments import cancelling, casework, closing, history, refunds, releasing
 from payments.casework import Step
-from payments.models import DailyClose, Payment, Refund
+from payments.models import DailyClose, Payment, Refund, Stray
 from payments.refunds import Wish
 from tests.machine.acts import DICE, Acts, act, one_of, some
 
@@ -150,6 +150,16 @@ class Staff(Acts):
     def attach_money(self, dice: int, order: int) -> None:
         case = one_of(Case.objects.unresolved().filter(kind="unknown_money"), dice)
         casework.attach(case, one_of(Order.objects.all(), order).number, by=self.sam, note=NOTE)
+
+    @act("order:expired", "order:cancelled", dice=DICE)
+    def attach_what_was_paid_at_the_till(self, dice: int) -> None:
+        """Somebody who came too late pays by card at the stall, for just what their order cost."""
+        order = one_of(Order.objects.filter(status__in=["expired", "cancelled"], total__gt=0), dice)
+        paid = self.world.simulator.take_stray_payment(order.total, "At the till")
+        history.sweep()
+        stray = one_of(Stray.objects.filter(transaction_id=paid.id), 0)
+        case = one_of(Case.objects.unresolved().about(stray), 0)
+        casework.attach(case, order.number, by=self.sam, note=NOTE)
 
     @act("case:late_payment", dice=DICE)
     def revive(self, dice: int) -> None:

@@ -57,3 +57,21 @@ def test_an_order_paid_in_full_by_hand_is_confirmed_although_some_went_back_befo
 
     order.refresh_from_db()
     assert order.status == Order.Status.CONFIRMED
+
+
+def test_a_row_of_history_that_could_not_be_taken_in_is_read_again(
+    sumup: Simulator, payment: Payment, later: Later
+) -> None:
+    charged = sumup.pay(payment.checkout_id or "").successful
+    settling.settle(payment)
+    history.sweep()
+    assert charged is not None
+    later(hours=2)
+    sumup.charge_back(charged.id, Decimal("3.25"))
+    sumup.behave(transaction_read="500", times={"transaction_read": 1})
+    history.sweep()
+
+    later(hours=3)  # nobody was at work meanwhile
+    history.sweep()
+
+    assert open_cases() == ["chargeback"]

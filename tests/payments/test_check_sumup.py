@@ -1,9 +1,11 @@
 """`manage.py check_sumup`, and the check that keeps real money out of trying things."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,9 +47,15 @@ def as_if_at_sumup(sumup: Simulator, settings: Any, monkeypatch: pytest.MonkeyPa
 
 
 def lead_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    """From now on every name leads to these addresses."""
-    found = [(2, 1, 6, "", (address, 443)) for address in addresses]
-    monkeypatch.setattr(check_sumup.socket, "getaddrinfo", lambda *_args, **_more: found)
+    """From now on every name leads to these addresses, for the command; to none if there are none."""
+
+    def look_up(*_args: Any, **_more: Any) -> list[Any]:
+        if not addresses:
+            raise OSError
+        return [(2, 1, 6, "", (address, 443)) for address in addresses]
+
+    names = SimpleNamespace(getaddrinfo=look_up, SOCK_STREAM=socket.SOCK_STREAM)
+    monkeypatch.setattr(check_sumup, "socket", names)
 
 
 # --- The key and its account ------------------------------------------------------------------------------------------
@@ -153,10 +161,7 @@ def test_a_private_address_is_a_fault(
 
 
 def test_a_name_that_leads_nowhere_is_a_fault(as_if_at_sumup: None, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_args: Any, **_more: Any) -> None:
-        raise OSError
-
-    monkeypatch.setattr(check_sumup.socket, "getaddrinfo", fail)
+    lead_to(monkeypatch)
 
     assert "SumUp cannot reach shop.example" in ask()
 

@@ -575,6 +575,20 @@ def test_reading_history_against_settling(later: Later, attempt: Payment, sumup:
     assert_money_is_sumups(sumup)
 
 
+def test_an_attempt_whose_money_was_attached_by_staff_is_over(
+    later: Later, attempt: Payment, sumup: Simulator, staff: User
+) -> None:
+    sumup.pay(attempt.checkout_id or "")
+    later(minutes=15)
+    with patch.object(sweeping, "look_now"):
+        history.sweep()
+    casework.attach(Case.objects.get(), attempt.order.number, by=staff, note="It is theirs.")
+
+    settling.settle(attempt)
+
+    assert not fresh(attempt).is_live
+
+
 def test_settling_against_attaching(later: Later, attempt: Payment, sumup: Simulator, staff: User) -> None:
     """SumUp's history told of the money first; staff attach it while its own attempt hears of it."""
     sumup.pay(attempt.checkout_id or "")

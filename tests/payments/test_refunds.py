@@ -614,7 +614,7 @@ def test_what_was_prepared_for_a_called_off_entry_is_prepared_once(
     Entry.objects.filter(pk=workshop.pk).update(cancelled_at=later())
     pay(payment, sumup)
 
-    refunds.prepare_for_called_off(payment.order, fresh(payment))
+    refunds.prepare_for_called_off(payment.order)
     settling.settle(fresh(payment))
 
     assert Refund.objects.count() == 1

@@ -79,9 +79,9 @@ def test_of_equal_remainders_the_first_gets_the_penny() -> None:
 
 
 def test_the_largest_remainder_gets_the_penny() -> None:
-    assert shares.share_out(Decimal("0.10"), {1: Decimal(1), 2: Decimal("1.7")}) == {
-        1: pounds("0.04"),
-        2: pounds("0.06"),
+    assert shares.share_out(Decimal("0.10"), {1: Decimal("1.7"), 2: Decimal(1)}) == {
+        1: pounds("0.06"),
+        2: pounds("0.04"),
     }
 
 
