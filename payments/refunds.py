@@ -109,10 +109,15 @@ def turn_down(refund: Refund, *, by: User, note: str) -> bool:
     order, refund = _lock(refund)
     if refund.status != Refund.Status.REQUESTED:
         return False
+    _drop(order, refund, note, by=by)
+    return True
+
+
+def _drop(order: Order, refund: Refund, note: str, *, by: User | None = None) -> None:
+    """End a refund that was never sent, and is not wanted any more: nobody needs to look at that."""
     refund.status, refund.note, refund.next_look_at = Refund.Status.FAILED, note, None
     refund.save()
     order.record("refund_turned_down", by=by, refund=str(refund.uuid))
-    return True
 
 
 @transaction.atomic
@@ -196,7 +201,7 @@ def _begin(refund: Refund, seen: list[str]) -> bool:
         events.mark_failed(order, refund, _("Meanwhile there is less left of this money than it asks for."))
         return False
     if refund.retry_of is not None and refund.retry_of.status == Refund.Status.DONE:
-        events.mark_failed(order, refund, _("The one that it was to repeat has happened after all."))
+        _drop(order, refund, _("The one that it was to repeat has happened after all."))
         return False
     now = timezone.now()
     refund.status, refund.sent_at, refund.seen_events = Refund.Status.SENDING, now, seen
@@ -350,6 +355,8 @@ def retry(refund: Refund, *, by: User, note: str) -> Refund:
         _order, refund = _lock(refund)
         if refund.status != Refund.Status.FAILED or refund.payment is None:
             raise CannotRefund(_("It has not failed."))
+        if refund.sent_at is None:
+            raise CannotRefund(_("It was never sent. Ask for a new refund instead."))
         if hasattr(refund, "retried_as"):
             raise CannotRefund(_("It was tried again already."))
         fresh = request(refund.payment, Wish(refund.amount, refund.reason, by, refund.line))

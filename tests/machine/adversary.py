@@ -13,19 +13,21 @@ from hypothesis import strategies as st
 from cartsite.models import Message
 from orders import mail
 from orders.models import Order
-from payments import closing, history, refunds, releasing, starting, sweeping
+from payments import closing, history, refunds, releasing, schedule, starting, sweeping
 from payments.models import Payment, Refund
 from payments.refunds import Wish
 from payments.simulator.behaviour import CHOICES
 from payments.simulator.checkouts import Checkout, CheckoutStatus
 from payments.simulator.events import Statement
-from tests.machine.acts import DICE, Acts, Idle, act, one_of, some
+from tests.machine.acts import DICE, Idle, act, one_of, some
 from tests.machine.relay import LIES
+from tests.machine.shoppers import Shoppers
 from tests.machine.staff import PART
 from tests.machine.world import BrokenAtTimes
 
 TIMES = st.sampled_from([1, 1, 2, 3, 0])  # 0: until further notice
 MANNERS = ("references", "session_over", "challenge", "refunded_status", "partial_refunds", "merchant_sandbox")
+CANDLE = (1, 1)  # one of the things that never run out
 NUMBERS = st.sampled_from(
     [("settles_after", n) for n in (0, 20, 3600)]
     + [("challenge_seconds", n) for n in (5, 300, 5400)]
@@ -43,7 +45,7 @@ METHODS = st.sampled_from(["GET", "POST", "DELETE"])
 SOME_MONEY = st.sampled_from([Decimal("6.50"), Decimal("3.33"), Decimal("35.00"), Decimal("0.01")])
 
 
-class Adversary(Acts):
+class Adversary(Shoppers):
     """Everything that may go wrong outside the shop."""
 
     def _misbehave(self, switch: str, how: str, times: int = 0) -> None:
@@ -108,18 +110,31 @@ class Adversary(Acts):
         self._misbehave("payouts", how, times)
         closing.close_day(timezone.localdate())
 
-    def begin_with(self, switch: str, how: str) -> None:
-        """Let SumUp misbehave this way while somebody asks for just that."""
+    def run_into(self, switch: str, how: str) -> None:
+        """SumUp misbehaves this way, and somebody asks it for just that: one order paid, one that waits."""
+        if switch in (*MANNERS, "webhooks"):
+            self._misbehave(switch, how)
+        self.buy_at_once(0, [CANDLE], pays=True)
+        self._fill(1, [CANDLE])
+        waiting = self._place(1)
+        if switch == "create":
+            self._misbehave(switch, how, times=1)
+        payment = starting.start(waiting)
+        self.world.wait(2 * schedule.BETWEEN_LOOKS)
+        if switch == "challenge":
+            self.world.simulator.challenge(payment.checkout_id or "")
         acts: dict[str, Callable[[], Any]] = {
-            "create": lambda: self.fail_to_create(how=how, times=1, dice=0),
-            "read": lambda: self.fail_to_read(how=how, times=2, dice=0),
+            "read": lambda: self.fail_to_read(how=how, times=2, dice=1),
             "delete": lambda: self.fail_to_delete(how=how, times=1, dice=0),
-            "refund": lambda: self.fail_to_refund(how=how, times=1, dice=0, part=Decimal("0.50")),
-            "transaction_read": lambda: self.fail_to_show_transactions(how=how, times=1, dice=0),
+            "refund": lambda: self.fail_to_refund(how=how, times=1, dice=0, part=Decimal("1.00")),
+            "transaction_read": lambda: (self._misbehave(switch, how, times=1), self._refund_all()),
             "history": lambda: self.fail_to_show_history(how=how, times=1),
             "payouts": lambda: self.fail_to_show_payouts(how=how, times=1),
         }
-        acts.get(switch, lambda: self.have_other_manners(manner=(switch, how)))()
+        acts.get(switch, self._refund_all)()
+
+    def _refund_all(self) -> None:
+        self.fail_to_refund(how="204", times=1, dice=0, part=Decimal("1.00"))
 
     @act(how=bad("webhooks"), times=TIMES)
     def misdeliver_webhooks(self, how: str, times: int) -> None:

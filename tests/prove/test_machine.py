@@ -15,6 +15,7 @@ from hypothesis import seed as seeded
 from hypothesis import settings as profile
 from hypothesis.stateful import run_state_machine_as_test
 
+from payments.simulator.behaviour import CHOICES
 from tests.machine.coverage import Coverage
 from tests.machine.machine import Machine
 from tests.machine.world import World, open_world
@@ -24,6 +25,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 STEPS = int(os.environ.get("STEPS", "10000"))
 SEED = int(os.environ.get("SEED") or secrets.randbelow(2**32))
 STEPS_OF_A_HISTORY = 50
+SHRINK = os.environ.get("SHRINK", "1") == "1"  # whether to look for the shortest history that fails
+TROUBLES = [(switch, how) for switch, choices in CHOICES.items() for how in choices[1:]]
 # Fewer steps than this may miss something by mere chance.
 ENOUGH_FOR_EVERYTHING = 10_000
 
@@ -34,26 +37,34 @@ def world(settings: Any) -> Iterator[World]:
         yield world
 
 
-def test_no_invariant_breaks_in_a_long_run(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    @seeded(SEED)
+def run(world: World, coverage: Coverage, trouble: tuple[str, str], number: int) -> None:
+    """Some histories that begin with SumUp misbehaving in one way. (Hypothesis's first is always nearly empty.)"""
+
+    @seeded(SEED + number)
     class Here(Machine):
         pass
 
-    Here.world, Here.coverage = world, Coverage()
+    Here.world, Here.coverage, Here.trouble = world, coverage, trouble
     long = profile(
-        max_examples=max(STEPS // STEPS_OF_A_HISTORY, 1),
+        max_examples=1 + -(-STEPS // (STEPS_OF_A_HISTORY * len(TROUBLES))),
         stateful_step_count=STEPS_OF_A_HISTORY,
         deadline=None,
         database=None,
-        phases=[Phase.generate, Phase.shrink] if os.environ.get("SHRINK", "1") == "1" else [Phase.generate],
+        phases=[Phase.generate, Phase.shrink] if SHRINK else [Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
+    run_state_machine_as_test(Here, settings=long)
+
+
+def test_no_invariant_breaks_in_a_long_run(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    coverage = Coverage()
 
     try:
-        run_state_machine_as_test(Here, settings=long)
+        for number, trouble in enumerate(TROUBLES):
+            run(world, coverage, trouble, number)
     finally:
         with capsys.disabled():
-            print(f"\nSEED={SEED}: {Here.coverage}")  # noqa: T201 - it is what the long run is for
+            print(f"\nSEED={SEED}: {coverage}")  # noqa: T201 - it is what the long run is for
 
     if STEPS >= ENOUGH_FOR_EVERYTHING:
-        assert not (unseen := Here.coverage.find_unseen()), f"Never seen: {unseen}"
+        assert not (unseen := coverage.find_unseen()), f"Never seen: {unseen}"
