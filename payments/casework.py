@@ -129,12 +129,19 @@ def revive(case: Case, *, by: User, note: str) -> Order:
     money = ledger.money_of(order)
     if money.net < order.total:
         raise CannotDo(_("Only %(net)s of %(total)s is here.") % {"net": money.net, "total": order.total})
-    if not orders.revive(order, cause="staff", by=by):
+    if not _confirm_after_all(order, by):
         raise CannotDo(_("There is no room or stock left for all of it, or its time is over."))
     _resolve(case, by, note)
     events.settle_what_is_over(order)
     refunds.prepare_for_called_off(order)
     return order
+
+
+def _confirm_after_all(order: Order, by: User) -> bool:
+    """One that still waits has its places and stock; one that has ended must claim them again."""
+    if order.is_awaiting_payment:
+        return orders.confirm(order, cause="staff", by=by)
+    return orders.revive(order, cause="staff", by=by)
 
 
 @transaction.atomic

@@ -111,7 +111,7 @@ class RefundQuerySet(models.QuerySet["Refund"]):
         """Refunds to be sent or looked for, whose time has come and that no process works on, longest overdue first."""
         now = timezone.now()
         free = Q(leased_until=None) | Q(leased_until__lte=now)
-        return self.filter(free, next_look_at__lte=now).order_by("next_look_at")
+        return self.filter(free, next_look_at__lte=now).order_by("next_look_at", "pk")
 
     def alive(self) -> Self:
         """Refunds whose money may still leave: it counts as gone already, wherever we decide what is left."""

@@ -59,6 +59,17 @@ class Adversary(Shoppers):
         self._misbehave("create", how, times)
         starting.start(one_of(Order.objects.awaiting(), dice))
 
+    @act("order:awaiting_payment", dice=DICE)
+    def refuse_to_create(self, dice: int) -> None:
+        """A definite no to an attempt's first POST: SumUp does not like one of its fields."""
+        wire = self.world.relay
+        order = one_of(Order.objects.awaiting().exclude(payments__status__in=Payment.LIVE), dice)
+        wire.before("POST", lambda: wire.reply(400, b"{}"))
+        try:
+            starting.start(order)
+        finally:
+            wire.be_honest()
+
     @act("payment", how=bad("read"), times=TIMES, dice=DICE)
     def fail_to_read(self, how: str, times: int, dice: int) -> None:
         self._misbehave("read", how, times)

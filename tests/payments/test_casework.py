@@ -14,7 +14,7 @@ from payments import casework, history, ledger, refunds, settling, starting
 from payments import sumup as sumup_client
 from payments.casework import CannotDo, Step
 from payments.models import Movement, Payment, Refund, Stray
-from payments.refunds import CannotRefund
+from payments.refunds import CannotRefund, Wish
 from payments.simulator import Simulator
 from tests.concurrency import run_at_once
 from tests.payments.money import (
@@ -195,6 +195,20 @@ def test_a_revived_place_at_a_called_off_entry_gets_a_prepared_refund(
 
     assert open_cases() == ["entry_cancelled"]
     assert Refund.objects.get().amount == pounds(70)
+
+
+def test_an_order_that_still_waits_with_all_its_money_can_be_confirmed(
+    order: Order, payment: Payment, staff: User, sumup: Simulator
+) -> None:
+    """Once a refund exists no machine confirms it, but a person may."""
+    casework.take_cash(order, Decimal("6.50"), by=staff, note="At the stall")
+    refunds.give_by_hand(order, Wish(Decimal("6.50"), "It was for another order", staff))
+    pay(payment, sumup)
+    assert (fresh(order).status, open_cases()) == ("awaiting_payment", ["late_payment"])
+
+    casework.revive(case(Case.Kind.LATE_PAYMENT), by=staff, note="It is all here")
+
+    assert (fresh(order).status, open_cases()) == ("confirmed", [])
 
 
 # --- Unknown money ----------------------------------------------------------------------------------------------------
