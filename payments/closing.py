@@ -21,10 +21,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from cartsite.models import Case, Subject, User
-from orders import services as orders
-from payments import events, history, ledger, sumup
+from payments import events, history, payouts, sumup
 from payments.models import DailyClose, Finding, Movement, Payment, Reopening, Stray, TheirRow
-from payments.sumup import FullTransaction, HistoryRow, PayoutRecord
+from payments.sumup import FullTransaction, HistoryRow
 
 logger = logging.getLogger(__name__)
 
@@ -210,7 +209,7 @@ def _take_payouts(close: DailyClose) -> None:
                 _note_cut_off(close)
         for first in range(0, len(records), PAYOUTS_AT_ONCE):
             _hold(close)
-            _write_payouts(records[first : first + PAYOUTS_AT_ONCE])
+            payouts.write(records[first : first + PAYOUTS_AT_ONCE])
 
 
 def _note_cut_off(close: DailyClose) -> None:
@@ -219,47 +218,6 @@ def _note_cut_off(close: DailyClose) -> None:
     if case is None:
         Case.open(Case.Kind.UNKNOWN_MONEY, close, what)
     _write_finding(close, Difference(Movement.Kind.PAYOUT, "", Decimal(0), Decimal(0), settings.CURRENCY), case, what)
-
-
-def _write_payouts(records: list[PayoutRecord]) -> None:
-    """Write down those of them that are new and of a payment of ours; a stray's own case tells of the others."""
-    captures = _find_captures_by_code({record.transaction_code for record in records})
-    payouts = Movement.objects.filter(merchant_code=settings.SUMUP_MERCHANT_CODE, kind=Movement.Kind.PAYOUT)
-    known = set(payouts.filter(sumup_id__in=[record.id for record in records]).values_list("sumup_id", flat=True))
-    for record in records:
-        capture = captures.get(record.transaction_code)
-        if capture is not None and record.status != "FAILED" and record.id not in known:
-            _write_payout(capture, record)
-
-
-def _find_captures_by_code(codes: set[str]) -> dict[str, Movement]:
-    captures = Movement.objects.select_related("payment", "order").filter(
-        kind=Movement.Kind.CAPTURE,
-        payment__transaction_code__in=codes - {""},
-        merchant_code=settings.SUMUP_MERCHANT_CODE,
-    )
-    return {capture.payment.transaction_code: capture for capture in captures.order_by("-pk") if capture.payment}
-
-
-@transaction.atomic
-def _write_payout(capture: Movement, record: PayoutRecord) -> None:
-    orders.lock(capture.order_id)
-    if record.kind == "PAYOUT":
-        ledger.record_fee(capture, record.fee, record.at)
-        ledger.record_payout(capture, record)
-    else:
-        ledger.record_payout(_find_deducted(capture, record) or capture, record)
-
-
-def _find_deducted(capture: Movement, record: PayoutRecord) -> Movement | None:
-    """The refund or chargeback that a deduction is made for: the stalls that gave it bear it.
-
-    The record does not name it, so of equal amounts the first deduction is for the first.
-    """
-    kind = {"REFUND_DEDUCTION": Movement.Kind.REFUND, "CHARGE_BACK_DEDUCTION": Movement.Kind.CHARGEBACK}
-    equal = Movement.objects.filter(transaction_id=capture.transaction_id, amount=record.amount)
-    before = equal.filter(kind=Movement.Kind.PAYOUT).count()
-    return equal.filter(kind=kind.get(record.kind, "")).order_by("happened_at", "pk")[before : before + 1].first()
 
 
 # --- Comparing --------------------------------------------------------------------------------------------------------

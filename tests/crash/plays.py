@@ -564,7 +564,13 @@ class PutMailOff(SendMail):
 class Close(Play):
     """The day is compared with SumUp, three rows at a time."""
 
-    modules: ClassVar[tuple[str, ...]] = ("payments.closing", "payments.history", "payments.events", "payments.ledger")
+    modules: ClassVar[tuple[str, ...]] = (
+        "payments.closing",
+        "payments.payouts",
+        "payments.history",
+        "payments.events",
+        "payments.ledger",
+    )
 
     def prepare(self) -> None:
         self.paid_order()

@@ -64,7 +64,7 @@ DEATHS: list[tuple[type[Play], str, Failpoint]] = [
     (SendMail, "it is marked", Failpoint("mail._send", "Case.settle(")),
     (Close, "nothing is committed", Failpoint("closing._take", "close.save()")),
     (Close, "a page is read, not committed", Failpoint("closing._keep", "close.save()", 2)),
-    (Close, "the pages are read", Failpoint("closing._write_payouts", "for record in")),
+    (Close, "the pages are read", Failpoint("payouts.write", "for record in")),
     (Close, "some rows are judged", Failpoint("closing._judge", "capture =", 2)),
     (Close, "it is finished, not committed", Failpoint("closing._finish", "close.save()")),
 ]
