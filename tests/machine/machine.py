@@ -22,7 +22,7 @@ from tests.machine.acts import NOTHING_MOVED, SAID_NO, Idle
 from tests.machine.adversary import Adversary
 from tests.machine.invariants import Memory, find_breaches
 from tests.machine.ledger_of_steps import Step
-from tests.machine.quiet import find_loose_ends, let_all_come_to_rest
+from tests.machine.quiet import clear_the_desk, find_loose_ends, let_all_come_to_rest
 from tests.machine.shoppers import LINES, WHO, Shoppers
 from tests.machine.staff import Staff
 from tests.machine.timers import Timers
@@ -130,6 +130,8 @@ class Machine(Staff, Timers, Adversary):
         let_all_come_to_rest(self.world)
         self.nothing_is_broken()
         assert not (ends := find_loose_ends(self.world)), ends
+        clear_the_desk(self.world)
+        self.nothing_is_broken()
 
 
 LET_GO = {f"order: {Order.Status.AWAITING_PAYMENT} -> {end}" for end in (Order.Status.EXPIRED, Order.Status.CANCELLED)}
