@@ -22,6 +22,10 @@ from tests.concurrency import PATIENCE
 Action = Callable[[], Any]
 
 
+class Unheard(Exception):
+    """The call has come to nothing before SumUp heard of it."""
+
+
 class Wire:
     """An HTTP server that passes everything on to the simulator, unless told otherwise."""
 
@@ -60,6 +64,8 @@ class Wire:
         self.calls.append(request.method)
         try:
             return self._pass_on(request)
+        except Unheard:
+            return Answer(0, lost=True)
         except BaseException as error:
             self.errors.append(error)
             return Answer(0, lost=True)
@@ -142,6 +148,8 @@ def die_in_call(wire: Wire, method: str, work: Action, *, heard: bool) -> None:
     def kill() -> None:
         os.kill(pids.get(timeout=PATIENCE), signal.SIGKILL)
         assert dead.wait(PATIENCE)
+        if not heard:
+            raise Unheard
 
     (wire.after if heard else wire.before)(method, kill)
     connections.close_all()
