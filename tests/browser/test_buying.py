@@ -1,48 +1,12 @@
 """The main job in a real browser, with JavaScript and without, on a desk and on a phone."""
 
-import os
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from bookings.models import Entry
 from cart.models import Product
 from payments.simulator import Simulator
-
-# Playwright's loop is asynchronous, and Django would refuse to be asked from beside it.
-os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=os.environ["CHROMIUM"], args=QUIET)
-
-
-@pytest.fixture(params=[(True, 1280), (True, 360), (False, 1280), (False, 360)], ids=str)
-def page(request: pytest.FixtureRequest, browser: Browser, live_server: LiveServer) -> Iterator[Page]:
-    """A visitor's page, with or without JavaScript; whatever the browser complains of fails the test."""
-    script, width = request.param
-    context = browser.new_context(
-        base_url=live_server.url, java_script_enabled=script, viewport={"width": width, "height": 800}
-    )
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    context.close()
-    assert complaints == []
 
 
 @pytest.fixture

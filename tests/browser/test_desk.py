@@ -11,13 +11,12 @@ from orders.models import Order
 from payments import settling
 from payments.models import Payment, Refund
 from payments.simulator import Simulator
-from tests.browser.test_buying import browser, page  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def desk(page: Page, staff_client: Client, payment: Payment, sumup: Simulator) -> Page:  # noqa: F811
+def desk(page: Page, staff_client: Client, payment: Payment, sumup: Simulator) -> Page:
     """Staff are signed in, and an order is paid."""
     sumup.pay(payment.checkout_id or "")
     settling.settle(payment)
