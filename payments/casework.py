@@ -177,17 +177,16 @@ def _write_attached(order: Order, stray: Stray) -> Payment:
     )
     stray.payment = payment
     stray.save(update_fields=["payment"])
-    ledger.record_capture(
-        payment,
-        sumup.Transaction(
-            id=stray.transaction_id,
-            code=stray.transaction_code,
-            status="SUCCESSFUL",
-            amount=stray.amount,
-            currency=stray.currency,
-            at=stray.happened_at,
-        ),
+    taken = sumup.Transaction(
+        id=stray.transaction_id,
+        code=stray.transaction_code,
+        status="SUCCESSFUL",
+        amount=stray.amount,
+        currency=stray.currency,
+        at=stray.happened_at,
     )
+    if not ledger.record_capture(payment, taken):
+        raise CannotDo(_("Meanwhile this money was found to be another payment's."))
     return payment
 
 

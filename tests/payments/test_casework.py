@@ -256,6 +256,28 @@ def test_a_part_attached_to_an_order_is_a_case_for_nobody_else_would_look(
     assert open_cases() != []
 
 
+def test_money_that_is_in_the_books_already_is_not_attached_again(
+    order: Order, payment: Payment, staff: User, sumup: Simulator
+) -> None:
+    """Its own attempt was settled just before; the case that a person has open still says otherwise."""
+    pay(payment, sumup)
+    moved = Movement.objects.get()
+    stray = Stray.objects.create(
+        merchant_code=moved.merchant_code,
+        transaction_id=moved.transaction_id,
+        amount=moved.amount,
+        currency=moved.currency,
+        happened_at=moved.happened_at,
+    )
+    Case.open(Case.Kind.UNKNOWN_MONEY, stray, "Nobody knows it.")
+
+    with pytest.raises(CannotDo):
+        casework.attach(case(Case.Kind.UNKNOWN_MONEY), order.number, by=staff, note="They paid at the stall")
+
+    assert (order.payments.count(), Movement.objects.count()) == (1, 1)
+    assert open_cases() == ["unknown_money"]
+
+
 @pytest.mark.parametrize("number", ["", "CFGH-JKMP-QR", "nonsense"])
 def test_money_is_attached_to_no_order_that_does_not_exist(stray: Case, staff: User, number: str) -> None:
     with pytest.raises(CannotDo):
