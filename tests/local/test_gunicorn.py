@@ -34,8 +34,14 @@ def door(place: Path) -> Path:
         "tiny:app",
     ]
     start_python(*serve, "--bind", f"unix:{door}", "--access-logfile", str(log), "--error-logfile", str(log))
-    assert eventually(door.exists)
+    assert eventually(lambda: answers(door))
     return door
+
+
+def answers(door: Path) -> bool:
+    """Whether somebody listens at a socket: its file is there a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(str(door)) == 0
 
 
 def get(door: Path, target: str) -> str:
