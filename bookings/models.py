@@ -98,10 +98,30 @@ class Calendar(models.Model):
     place = models.CharField(max_length=300, blank=True)
     time_zone = models.CharField(max_length=60, default="Europe/London", validators=[check_time_zone])
     picture = models.CharField(max_length=200, blank=True)
+    # Until when, and at what price, shoppers may give a place back by themselves.
+    cancel_hours = models.PositiveIntegerField(
+        _("may be cancelled until"),
+        null=True,
+        blank=True,
+        default=48,
+        help_text=_("So many hours before it begins. Empty means that shoppers cannot cancel by themselves."),
+    )
+    kept_percent = models.DecimalField(
+        _("kept when cancelled"),
+        max_digits=5,
+        decimal_places=2,
+        default=Decimal("0.00"),
+        help_text=_("Per cent of what was paid for the place."),
+    )
     archived_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                name="calendar_kept_percent_is_a_percentage", condition=Q(kept_percent__gte=0, kept_percent__lte=100)
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

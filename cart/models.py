@@ -123,6 +123,10 @@ class Cart(models.Model):
     merged_into = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.CASCADE, related_name="+", editable=False
     )
+    # How it last met another cart, so that its page can say so and offer to undo it.
+    last_merge = models.ForeignKey(
+        "CartMerge", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
 
     objects = CartQuerySet.as_manager()
 
@@ -136,6 +140,29 @@ class Cart(models.Model):
 
     def __str__(self) -> str:
         return str(self.uuid)[:8]
+
+
+class CartMerge(models.Model):
+    """A user's cart met the one they had filled before they signed in: what both held, so that it can be undone."""
+
+    class How(models.TextChoices):
+        MERGED = "merged", _("Put together")
+        SET_ASIDE = "set_aside", _("The other one was saved")
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="merges")
+    how = models.CharField(max_length=10, choices=How.choices)
+    # The lines of both as they were: product or entry (primary keys), quantity, seen_price, saved.
+    own_lines = models.JSONField(default=list)
+    presented_lines = models.JSONField(default=list)
+    # What changed, in sentences for the shopper.
+    news = models.JSONField(default=list)
+    made_at = models.DateTimeField(default=timezone.now)
+    # Undone, or its message was put away: nothing is said of it any more.
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.get_how_display()
 
 
 class BurntToken(models.Model):
@@ -169,6 +196,8 @@ class CartItem(models.Model):
     )
     # What one cost when the shopper put it in, or last agreed to a higher price.
     seen_price = models.DecimalField(max_digits=10, decimal_places=2)
+    # Saved for later: it stays with the cart, but holds nothing, costs nothing and is not ordered.
+    saved_at = models.DateTimeField(null=True, blank=True, editable=False)
     changed_at = models.DateTimeField(auto_now=True)
 
     objects = CartItemQuerySet.as_manager()
@@ -180,8 +209,21 @@ class CartItem(models.Model):
                 condition=Q(product=None, entry__isnull=False) | Q(product__isnull=False, entry=None),
             ),
             models.CheckConstraint(name="cartitem_quantity_positive", condition=Q(quantity__gt=0)),
-            models.UniqueConstraint(fields=["cart", "product"], name="cartitem_one_line_per_product"),
-            models.UniqueConstraint(fields=["cart", "entry"], name="cartitem_one_line_per_entry"),
+            models.CheckConstraint(name="cartitem_saved_ones_hold_nothing", condition=Q(saved_at=None) | Q(hold=None)),
+            models.UniqueConstraint(
+                fields=["cart", "product"], condition=Q(saved_at=None), name="cartitem_one_line_per_product"
+            ),
+            models.UniqueConstraint(
+                fields=["cart", "entry"], condition=Q(saved_at=None), name="cartitem_one_line_per_entry"
+            ),
+            models.UniqueConstraint(
+                fields=["cart", "product"],
+                condition=Q(saved_at__isnull=False),
+                name="cartitem_one_saved_line_per_product",
+            ),
+            models.UniqueConstraint(
+                fields=["cart", "entry"], condition=Q(saved_at__isnull=False), name="cartitem_one_saved_line_per_entry"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -48,6 +48,8 @@ class User(AbstractUser):
     )
     name = models.CharField(_("name"), max_length=200, blank=True)
     email = models.EmailField(_("e-mail address"))
+    # Their personal data is gone; the row stays, since what they did stays on record.
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = People()  # type: ignore[misc]
 
@@ -89,6 +91,7 @@ class Message(models.Model):
         OWED = "owed", _("Owed")
         SENT = "sent", _("Sent")
         FAILED = "failed", _("Failed")
+        DROPPED = "dropped", _("Not needed any more")
 
     MOST_TRIES = 12
 
@@ -121,10 +124,25 @@ class Message(models.Model):
         return f"{self.kind} ({self.get_status_display()})"
 
     @classmethod
-    def owe(cls, subject: Subject, kind: str, occurrence: str = "") -> None:
-        """Write down that a mail is owed; owing the same occurrence twice is owing it once."""
-        message = cls(subject_type=kind_of(subject), subject_uuid=subject.uuid, kind=kind, occurrence=occurrence)
+    def owe(cls, subject: Subject, kind: str, occurrence: str = "", *, not_before: datetime | None = None) -> None:
+        """Write down that a mail is owed, to be sent now or from a moment (UTC) on.
+
+        Owing the same occurrence twice is owing it once.
+        """
+        message = cls(
+            subject_type=kind_of(subject),
+            subject_uuid=subject.uuid,
+            kind=kind,
+            occurrence=occurrence,
+            next_try_at=not_before or timezone.now(),
+        )
         cls.objects.bulk_create([message], ignore_conflicts=True)
+
+    def drop(self) -> None:
+        """What it would say is not true any more, or there is nobody left to tell: it will not be sent."""
+        Message.objects.filter(pk=self.pk, status=self.Status.OWED).update(
+            status=self.Status.DROPPED, leased_until=None, last_error=""
+        )
 
     def mark_sent(self) -> None:
         """The mail server said yes."""

@@ -3,12 +3,13 @@
 The first visit with a secret sets a signed cookie for that one order and goes on to an address without it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from orders.models import Order
@@ -47,6 +48,16 @@ def any_fits(secrets: Iterable[str], presented: str) -> bool:
     """Whether one of the secrets was presented; every one is compared, so that the time taken tells nothing."""
     fitting = [secret for secret in secrets if constant_time_compare(secret, presented)]
     return bool(fitting)
+
+
+def take_secret(
+    request: HttpRequest, number: str, presented: str, go_to: str, secrets_of: Callable[[Order], Iterable[str]]
+) -> HttpResponse:
+    """Let whoever has a secret of the order see it from now on, at an address without the secret; else 404."""
+    order = find_by_number(number)
+    if order is None or not any_fits(secrets_of(order), presented):
+        raise Http404
+    return remember(request, redirect(go_to, order.number), order)
 
 
 def returning_token(order: Order) -> str:

@@ -3,12 +3,13 @@
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Self
 
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import F, Func, Q, TextField
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Upper
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import get_random_string
@@ -17,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from bookings.models import Entry, Hold
 from cart.models import Cart, Product, Stall
 from cartsite.models import User
+from orders.offers import CollectionSlot, DeliveryZone, Voucher
 
 # No vowels (so no words), and nothing that looks or sounds like another.
 NUMBER_ALPHABET = "CFGHJKMPQRTVWXY2346789"
@@ -87,6 +89,8 @@ class Order(models.Model):
     total = models.DecimalField(max_digits=12, decimal_places=2)
     currency = models.CharField(max_length=3)
     placed_at = models.DateTimeField(default=timezone.now)
+    # Which wording of the terms the shopper accepted by placing it (settings.TERMS_VERSION at that time).
+    terms_version = models.CharField(max_length=20, blank=True, default="", editable=False)
     deadline = models.DateTimeField(default=new_deadline)
 
     # While an unpaid order is being let go, no new attempt to pay starts; a sweep finishes what a dead process began.
@@ -177,10 +181,26 @@ class OrderContact(models.Model):
     email = models.EmailField()
 
     class Meta:
-        indexes = [models.Index(fields=["email"], name="ordercontact_by_email")]
+        indexes = [
+            models.Index(fields=["email"], name="ordercontact_by_email"),
+            models.Index(Upper("email"), name="ordercontact_by_email_any_case"),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class DeliveryAddress(models.Model):
+    """Where an order is brought to: personal data, in a row of its own that may be erased."""
+
+    order = models.OneToOneField(Order, on_delete=models.PROTECT, related_name="address")
+    street = models.CharField(max_length=200)
+    town = models.CharField(max_length=100)
+    postcode = models.CharField(max_length=10)
+    instructions = models.CharField(max_length=300, blank=True)
+
+    def __str__(self) -> str:
+        return self.postcode
 
 
 class OrderLine(models.Model):
@@ -198,6 +218,12 @@ class OrderLine(models.Model):
     kind = models.CharField(max_length=10, choices=Kind.choices)
     product = models.ForeignKey(Product, null=True, blank=True, on_delete=models.PROTECT, related_name="order_lines")
     entry = models.ForeignKey(Entry, null=True, blank=True, on_delete=models.PROTECT, related_name="order_lines")
+    # How goods are handed over (a fee, of nothing where they are fetched), or what made the order cheaper (a discount).
+    slot = models.ForeignKey(
+        CollectionSlot, null=True, blank=True, on_delete=models.PROTECT, related_name="order_lines"
+    )
+    zone = models.ForeignKey(DeliveryZone, null=True, blank=True, on_delete=models.PROTECT, related_name="order_lines")
+    voucher = models.ForeignKey(Voucher, null=True, blank=True, on_delete=models.PROTECT, related_name="order_lines")
     stall = models.ForeignKey(Stall, on_delete=models.PROTECT, related_name="order_lines")
     title = models.CharField(max_length=200)
     unit_price = models.DecimalField(max_digits=10, decimal_places=2)
@@ -207,6 +233,9 @@ class OrderLine(models.Model):
     hold = models.OneToOneField(
         Hold, null=True, blank=True, on_delete=models.PROTECT, related_name="order_line", editable=False
     )
+    # Until when (UTC) the shopper may call it off by themselves (never, if empty), and what of its price is kept then.
+    cancel_until = models.DateTimeField(null=True, blank=True, editable=False)
+    kept_percent = models.DecimalField(max_digits=5, decimal_places=2, default=Decimal("0.00"), editable=False)
 
     class Meta:
         ordering = ["position"]
@@ -218,9 +247,10 @@ class OrderLine(models.Model):
             ),
             models.CheckConstraint(
                 name="orderline_kind_fits_its_thing",
-                condition=Q(kind="product", product__isnull=False, entry=None)
-                | Q(kind="entry", product=None, entry__isnull=False)
-                | Q(kind__in=["fee", "discount"], product=None, entry=None, hold=None),
+                condition=Q(kind="product", product__isnull=False, entry=None, slot=None, zone=None, voucher=None)
+                | Q(kind="entry", product=None, entry__isnull=False, slot=None, zone=None, voucher=None)
+                | Q(kind="fee", product=None, entry=None, voucher=None) & (Q(slot=None) | Q(zone=None))
+                | Q(kind="discount", product=None, entry=None, slot=None, zone=None),
             ),
             models.CheckConstraint(
                 name="orderline_only_discounts_are_negative",
@@ -233,15 +263,19 @@ class OrderLine(models.Model):
 
     @property
     def pool_id(self) -> int | None:
-        """The pool that the line's thing takes from, if it is counted."""
-        thing = self.product or self.entry
-        return thing.pool_id if thing else None
+        """The pool that the line takes from, if what it is about is counted."""
+        source = self.product or self.entry or self.slot or self.voucher
+        return source.pool_id if source else None
 
 
 class LineAllocation(models.Model):
     """Which stall, at which tax rate, gets how much of a line: fixed when the order is placed, and adding up to it."""
 
     line = models.ForeignKey(OrderLine, on_delete=models.PROTECT, related_name="allocations")
+    # Of a discount: the line that this part of it makes cheaper.
+    about = models.ForeignKey(
+        OrderLine, null=True, blank=True, on_delete=models.PROTECT, related_name="discounts", editable=False
+    )
     stall = models.ForeignKey(Stall, on_delete=models.PROTECT, related_name="+")
     tax_rate = models.DecimalField(max_digits=5, decimal_places=2)
     amount = models.DecimalField(max_digits=12, decimal_places=2, help_text=_("Tax included."))
@@ -249,7 +283,11 @@ class LineAllocation(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["line", "stall", "tax_rate"], name="lineallocation_once_per_stall_and_rate")
+            models.UniqueConstraint(
+                fields=["line", "about", "stall", "tax_rate"],
+                nulls_distinct=False,
+                name="lineallocation_once_per_line_stall_and_rate",
+            )
         ]
 
     def __str__(self) -> str:

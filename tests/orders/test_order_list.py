@@ -12,7 +12,7 @@ from django.utils import timezone
 from cart.models import Product
 from cartsite.models import User
 from orders.models import Order
-from orders.views import PER_PAGE
+from orders.views.mine import PER_PAGE
 from tests.factories import UserFactory
 from tests.orders.acts import HTMX, statements
 

@@ -1,0 +1,1 @@
+"""What shoppers see of orders: one module for each thing they come for."""

@@ -1,0 +1,88 @@
+"""The order's own pages, and the way back from SumUp."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import Q, Sum
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from cartsite.http import wants_fragment
+from cartsite.models import Case
+from orders import access
+from orders.models import LineFact, Order, OrderLine
+from orders.views.late import late_money
+from orders.views.paying import progress
+from payments import late, ledger, releasing, sweeping
+from payments.models import Movement, Payment, Refund
+
+
+@never_cache
+@require_safe
+def detail(request: HttpRequest, number: str) -> HttpResponse:
+    """The order for whoever may see it; a visit with the secret key goes on to the address without it."""
+    if "key" in request.GET:
+        return access.take_secret(request, number, request.GET["key"], "orders:detail", lambda order: [order.key])
+    if number != number.upper():  # typed by hand: a browser sends the order's cookie to its real address only
+        return redirect("orders:detail", number.upper())
+    order = access.find_order(request, number)
+    _move_along(order)
+    context = _context(order)
+    if wants_fragment(request):
+        return render(request, "orders/_status.html", context)
+    return render(request, "orders/detail.html", context)
+
+
+def _move_along(order: Order) -> None:
+    """Somebody waits: take the next step of a doubtful attempt or of a closing now, if it is time, worker or not."""
+    if not order.is_awaiting_payment:
+        return
+    for payment in order.payments.filter(status__in=Payment.UNSENT):
+        sweeping.look_now(payment.pk)
+    releasing.go_on(order)
+    order.refresh_from_db()
+
+
+def _context(order: Order) -> dict[str, Any]:
+    """Everything that the order's page says, in the same few queries for any number of lines and refunds."""
+    return {
+        **progress(order),
+        **_money(order),
+        **late_money(order, late.open_case(order)),
+        "lines": list(_lines_of(order)),
+        "contact": getattr(order, "contact", None),
+    }
+
+
+def _lines_of(order: Order) -> Iterable[OrderLine]:
+    """The lines, each with how many of it were `cancelled`."""
+    cancelled = Coalesce(Sum("facts__quantity", filter=Q(facts__kind=LineFact.Kind.CANCELLED)), 0)
+    lines = order.lines.select_related("stall", "entry__calendar").prefetch_related("bookings")
+    return lines.annotate(cancelled=cancelled)
+
+
+def _money(order: Order) -> dict[str, Any]:
+    """What was paid, what went back and what is on its way; all amounts are positive."""
+    money = ledger.money_of(order)
+    movements = list(order.movements.filter(kind__in=Movement.SHOPPERS).order_by("happened_at", "pk"))
+    return {
+        "money": money,
+        "paid": [movement for movement in movements if movement.amount > 0],
+        "charged_back": [(-each.amount, each.happened_at) for each in movements if each.kind == "chargeback"],
+        "refunds": _refunds_to_tell(order),
+        "left": max(money.net, ledger.NOTHING),
+        "to_pay": money.total - money.net if order.is_awaiting_payment else ledger.NOTHING,
+        "too_much": max(money.net - money.total, ledger.NOTHING) if order.is_sold else ledger.NOTHING,
+    }
+
+
+def _refunds_to_tell(order: Order) -> list[Refund]:
+    """The refunds as far as they concern the shopper, oldest first: a failed one only while somebody looks into it."""
+    refunds = list(order.refunds.order_by("pk"))
+    failed = [refund for refund in refunds if refund.status == Refund.Status.FAILED]
+    cases = Case.objects.unresolved().filter(kind=Case.Kind.REFUND_FAILED).about(*failed)
+    looked_into = set(cases.values_list("subject_uuid", flat=True))
+    return [refund for refund in refunds if refund.status != Refund.Status.FAILED or refund.uuid in looked_into]
