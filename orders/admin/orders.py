@@ -1,4 +1,4 @@
-"""The back office: orders with all that belongs to them, and the steps staff may take."""
+"""Orders with all that belongs to them, and the steps staff may take."""
 
 from typing import Any
 

@@ -1,0 +1,5 @@
+"""The back office of this room, one module for each thing that staff look after."""
+
+from orders.admin import orders
+
+__all__ = ["orders"]
