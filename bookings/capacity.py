@@ -124,6 +124,11 @@ def lock(holds: Iterable[int]) -> dict[int, Hold]:
     return {hold.pk: hold for hold in rows}
 
 
+def lock_pools(pools: Iterable[int]) -> None:
+    """Hold still: nobody takes from these pools (by primary key) until the transaction ends. Lock the holds first."""
+    list(Pool.objects.select_for_update(no_key=True).filter(pk__in=pools).order_by("pk"))
+
+
 def keep(holds: Iterable[int]) -> None:
     """What a cart held is now an order's: it lasts without end."""
     Hold.objects.filter(pk__in=holds).update(until=None)
@@ -140,8 +145,22 @@ def join(into: Hold, other: Hold) -> None:
     Both must be locked. What the pool counts does not change.
     """
     into.claimed_at = min((hold.claimed_at for hold in (into, other) if hold.quantity), default=into.claimed_at)
+    if into.until is not None:  # the younger one's time may end after the older one's hour
+        into.until = min(into.until, into.claimed_at + LONGEST_CART_HOLD)
     into.quantity, other.quantity = into.quantity + other.quantity, 0
-    Hold.objects.bulk_update([into, other], ["quantity", "claimed_at"])
+    Hold.objects.bulk_update([into, other], ["quantity", "claimed_at", "until"])
+
+
+def divide(hold: Hold, quantity: int) -> Hold:
+    """Move so much of what a hold takes up into a new one of the same pool and the same time; the new one.
+
+    It must be locked. What the pool counts does not change. Raises ValueError if it takes up less.
+    """
+    if not 0 < quantity <= hold.quantity:
+        raise ValueError(f"{quantity} of a hold of {hold.quantity}")
+    hold.quantity -= quantity
+    hold.save(update_fields=["quantity"])
+    return Hold.objects.create(pool_id=hold.pool_id, quantity=quantity, until=hold.until, claimed_at=hold.claimed_at)
 
 
 def give_back(holds: Iterable[int]) -> int:

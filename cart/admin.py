@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from cart.models import Cart, CartItem, Product, Stall
+from cart.models import Cart, CartItem, CartMerge, Product, Stall
 from cartsite.backoffice import KeptAdmin, RecordAdmin, RecordInline
 
 
@@ -39,7 +39,7 @@ class ProductAdmin(KeptAdmin):
 
 class CartItemInline(RecordInline):
     model = CartItem
-    fields = ["product", "entry", "quantity", "seen_price", "hold", "changed_at"]
+    fields = ["product", "entry", "quantity", "seen_price", "hold", "saved_at", "changed_at"]
 
 
 @admin.register(Cart)
@@ -55,8 +55,17 @@ class CartAdmin(RecordAdmin):
 
 @admin.register(CartItem)
 class CartItemAdmin(RecordAdmin):
-    list_display = ["cart", "product", "entry", "quantity", "seen_price", "changed_at"]
+    list_display = ["cart", "product", "entry", "quantity", "seen_price", "saved_at", "changed_at"]
     list_select_related = ["cart", "product", "entry"]
     search_fields = ["product__title", "product__sku", "entry__title"]
-    list_filter = ["changed_at"]
+    list_filter = ["saved_at", "changed_at"]
+    ordering = ["-pk"]
+
+
+@admin.register(CartMerge)
+class CartMergeAdmin(RecordAdmin):
+    list_display = ["cart", "how", "made_at", "ended_at"]
+    list_select_related = ["cart"]
+    search_fields = ["=uuid", "=cart__uuid"]
+    list_filter = ["how", "made_at"]
     ordering = ["-pk"]

@@ -29,11 +29,15 @@ class Adoption(Schema):
 
     cart: str = Field(max_length=100, min_length=1, description="The value of the cart's cookie.")
     user: UUID
+    checkout: bool = Field(
+        False, description="On the way to the checkout: this cart stays as it is, and the user's other one is saved."
+    )
 
 
 class Adopted(Summary):
     cart: str = Field(description="The cart's fresh token, for its cookie; the one presented is burnt.")
     user: UUID
+    changed: list[str] = Field(description="What the shopper finds changed, in sentences; they can undo it.")
 
 
 @router.get("/summary", response=Summary)
@@ -71,7 +75,8 @@ def adopt(request: HttpRequest, adoption: Adoption) -> dict[str, object]:
     if user is None:
         raise Http404("No user has this UUID.")
     try:
-        _cart, token = services.adopt(adoption.cart, user)
+        cart, token = services.adopt(adoption.cart, user, keep_presented=adoption.checkout)
     except services.UnknownCart:
         raise Http404("No open cart has this token.") from None
-    return _summarise(services.basket_of(token, user)) | {"cart": token, "user": user.uuid}
+    changed = cart.last_merge.news if cart.last_merge and cart.last_merge.can_be_undone else []
+    return _summarise(services.basket_of(token, user)) | {"cart": token, "user": user.uuid, "changed": changed}

@@ -25,3 +25,10 @@ class QuantityForm(forms.Form):
     """How many of a line; 0 takes it out."""
 
     quantity = forms.IntegerField(min_value=0, max_value=MOST_PER_LINE, error_messages=MESSAGES)
+
+
+class PricesForm(forms.Form):
+    """Which prices one agrees to: what the basket was like on the page, and one line or all."""
+
+    agreed = forms.CharField(max_length=16, required=False)
+    item = forms.IntegerField(min_value=1, max_value=2**63 - 1, required=False)

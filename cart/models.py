@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import uuid
+from datetime import timedelta
 from decimal import Decimal
 from typing import Self
 
@@ -161,8 +162,15 @@ class CartMerge(models.Model):
     # Undone, or its message was put away: nothing is said of it any more.
     ended_at = models.DateTimeField(null=True, blank=True)
 
+    UNDO_WITHIN = timedelta(hours=24)
+
     def __str__(self) -> str:
         return self.get_how_display()
+
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether its message is still shown, and what it did can be taken back."""
+        return self.ended_at is None and self.made_at + self.UNDO_WITHIN > timezone.now()
 
 
 class BurntToken(models.Model):
@@ -180,7 +188,7 @@ class CartItemQuerySet(models.QuerySet["CartItem"]):
     def loaded(self) -> Self:
         """Items in the order they were added, with everything that a page or an order says of them."""
         return self.select_related(
-            "cart", "hold", "product__stall", "product__pool", "entry__calendar__stall", "entry__pool"
+            "cart__last_merge", "hold", "product__stall", "product__pool", "entry__calendar__stall", "entry__pool"
         ).order_by("pk")
 
 
@@ -235,6 +243,11 @@ class CartItem(models.Model):
         thing = self.product or self.entry
         assert thing is not None  # noqa: S101 - the database's check constraint says so
         return thing
+
+    @property
+    def key(self) -> tuple[int | None, int | None]:
+        """Equal for two lines about the same thing."""
+        return self.product_id, self.entry_id
 
     @property
     def stall(self) -> Stall:

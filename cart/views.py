@@ -1,6 +1,7 @@
 """The market and the cart: fast with htmx, complete without JavaScript."""
 
 from collections.abc import Callable
+from uuid import UUID
 
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
@@ -9,12 +10,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from bookings.models import Entry
 from cart import services
-from cart.forms import AddForm, QuantityForm
+from cart.forms import AddForm, PricesForm, QuantityForm
 from cart.models import Cart, CartItem, Product
-from cart.services import Basket, Unavailable
-from cart.visitors import basket_for, find_cart_for, open_cart_for, set_cart_cookie
+from cart.services import Basket, CannotUndo, Unavailable, UnknownCart
+from cart.visitors import basket_for, find_cart_for, open_cart_for, set_cart_cookie, token_of, user_of, whole_basket_for
 from cartsite import limits
 from cartsite.http import is_htmx, wants_fragment
+from cartsite.models import User
 from cartsite.paging import page_of
 from cartsite.sorry import too_many
 
@@ -34,7 +36,7 @@ def market(request: HttpRequest) -> HttpResponse:
 @require_safe
 def detail(request: HttpRequest) -> HttpResponse:
     """The cart: lines of both kinds, what they cost, and how long scarce ones are held."""
-    return render(request, "cart/detail.html", {"basket": basket_for(request)})
+    return render(request, "cart/detail.html", {"basket": whole_basket_for(request)})
 
 
 @require_POST
@@ -83,28 +85,58 @@ def _answer_add(request: HttpRequest, thing: Product | Entry, basket: Basket | N
 @require_POST
 def update_item(request: HttpRequest, item_id: int) -> HttpResponse:
     """Change a line's quantity, 0 removes it; htmx swaps the lines, a plain browser reloads."""
+    form = QuantityForm(request.POST)
+    if not form.is_valid():
+        if not limits.is_within(request, "hold"):
+            return too_many(request)
+        return _answer_change(request, basket_for(request), str(form.errors["quantity"][0]), item_id)
+    quantity = form.cleaned_data["quantity"]
+    return _change_cart(request, lambda cart: services.set_quantity(cart, item_id, quantity), item_id)
+
+
+@require_POST
+def save_item(request: HttpRequest, item_id: int) -> HttpResponse:
+    """Save a line for later: it gives back what it holds."""
+    return _change_cart(request, lambda cart: services.save_for_later(cart, item_id), item_id)
+
+
+@require_POST
+def bring_item_back(request: HttpRequest, item_id: int) -> HttpResponse:
+    """Put a saved line into the basket again, or say beside it why that cannot be."""
+    return _change_cart(request, lambda cart: services.bring_back(cart, item_id), item_id)
+
+
+@require_POST
+def accept_prices(request: HttpRequest) -> HttpResponse:
+    """The shopper agrees to prices that went up: to all that the page showed, or to one line's."""
+    form = PricesForm(request.POST)
+    agreed, item_id = ("", None) if not form.is_valid() else (form.cleaned_data["agreed"], form.cleaned_data["item"])
+    return _change_cart(request, lambda cart: services.accept_prices(cart, agreed, item_id))
+
+
+@require_POST
+def renew(request: HttpRequest) -> HttpResponse:
+    """Hold what is scarce for another while, an hour in all."""
+    return _change_cart(request, services.renew)
+
+
+def _change_cart(request: HttpRequest, change: Callable[[Cart], object], item_id: int = 0) -> HttpResponse:
+    """Do this to the visitor's cart and show it; a line (if one is named) that is not there is not found."""
     if not limits.is_within(request, "hold"):
         return too_many(request)
-    form = QuantityForm(request.POST)
-    basket, error = None, ""
-    if form.is_valid():
-        try:
-            basket = _set_quantity(request, item_id, form.cleaned_data["quantity"])
-        except CartItem.DoesNotExist:
-            raise Http404 from None  # another's line, or one removed in another tab
-        except Unavailable as unavailable:
-            error = str(unavailable)
-    else:
-        error = str(form.errors["quantity"][0])
-    return _answer_change(request, basket or basket_for(request), error, item_id)
-
-
-@transaction.atomic
-def _set_quantity(request: HttpRequest, item_id: int, quantity: int) -> Basket:
-    cart = find_cart_for(request)
-    if cart is None:
-        raise CartItem.DoesNotExist
-    return services.set_quantity(cart, item_id, quantity)
+    changed, error = None, ""
+    try:
+        with transaction.atomic():
+            if cart := find_cart_for(request):
+                changed = change(cart)
+            elif item_id:
+                raise CartItem.DoesNotExist
+    except CartItem.DoesNotExist:
+        raise Http404 from None  # another's line, or one removed in another tab
+    except Unavailable as unavailable:
+        error = str(unavailable)
+    basket = changed if isinstance(changed, Basket) else basket_for(request)
+    return _answer_change(request, basket, error, item_id)
 
 
 def _answer_change(request: HttpRequest, basket: Basket, error: str = "", item_id: int = 0) -> HttpResponse:
@@ -117,23 +149,57 @@ def _answer_change(request: HttpRequest, basket: Basket, error: str = "", item_i
     return redirect("cart:detail")
 
 
-@require_POST
-def accept_prices(request: HttpRequest) -> HttpResponse:
-    """The shopper agrees to prices that went up."""
-    return _change_cart(request, services.accept_prices)
+# --- Two baskets ------------------------------------------------------------------------------------------------------
 
 
 @require_POST
-def renew(request: HttpRequest) -> HttpResponse:
-    """Hold what is scarce for another while, an hour in all."""
-    return _change_cart(request, services.renew)
-
-
-def _change_cart(request: HttpRequest, change: Callable[[Cart], object]) -> HttpResponse:
-    """Do this to the visitor's cart, if they have one, and show it."""
+def undo_merge(request: HttpRequest, merge: UUID) -> HttpResponse:
+    """Give both baskets back what they held before they met; the visitor goes on with the one they had looked at."""
     if not limits.is_within(request, "hold"):
         return too_many(request)
-    with transaction.atomic():
-        if cart := find_cart_for(request):
-            change(cart)
+    try:
+        token = services.undo_merge(token_of(request), user_of(request), merge)
+    except CannotUndo as refusal:
+        return _answer_change(request, basket_for(request), str(refusal))
+    return _show_cart_of(request, token)
+
+
+@require_POST
+def put_merge_away(request: HttpRequest, merge: UUID) -> HttpResponse:
+    """The visitor has read how their baskets met; the message goes, and everything stays as it is."""
+    if not limits.is_within(request, "hold"):
+        return too_many(request)
+    services.put_away(token_of(request), user_of(request), merge)
     return _answer_change(request, basket_for(request))
+
+
+@require_POST
+def put_together(request: HttpRequest) -> HttpResponse:
+    """Put the basket that the visitor looks at together with the one in their account."""
+    return _choose_cart(request, services.adopt)
+
+
+@require_POST
+def use_own(request: HttpRequest) -> HttpResponse:
+    """Go on with the basket in the visitor's account; what is in the one they look at is saved for later there."""
+    return _choose_cart(request, services.leave)
+
+
+def _choose_cart(request: HttpRequest, choose: Callable[[str, User], tuple[Cart, str]]) -> HttpResponse:
+    """End up with one cart, the user's, in this way; a visitor who has but one keeps it."""
+    if not limits.is_within(request, "hold"):
+        return too_many(request)
+    user = user_of(request)
+    if user is None:
+        return _answer_change(request, basket_for(request))
+    try:
+        _cart, token = choose(token_of(request), user)
+    except UnknownCart:
+        return _answer_change(request, basket_for(request))
+    return _show_cart_of(request, token)
+
+
+def _show_cart_of(request: HttpRequest, token: str) -> HttpResponse:
+    """The cart of a token that the visitor is given with this answer."""
+    basket = services.basket_of(token, user_of(request))
+    return set_cart_cookie(_answer_change(request, basket), token)

@@ -28,6 +28,14 @@ def basket_for(request: HttpRequest) -> services.Basket:
     return services.basket_of(token_of(request), user_of(request))
 
 
+def whole_basket_for(request: HttpRequest) -> services.Basket:
+    """The same for the basket's own page: what it last met is told even when nothing is in it any more."""
+    basket, user = basket_for(request), user_of(request)
+    if basket.cart is None and user is not None:
+        basket.cart = Cart.objects.open().filter(user=user).select_related("last_merge").first()
+    return basket
+
+
 def find_cart_for(request: HttpRequest) -> Cart | None:
     """The visitor's cart, locked, if they have one; call it inside a transaction."""
     return services.find_cart(token_of(request), user_of(request))

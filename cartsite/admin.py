@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
@@ -9,6 +11,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import truncatechars
@@ -19,15 +22,16 @@ from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from cartsite.backoffice import RecordAdmin, age_of, log, path_of, person_of
+from cartsite.backoffice import RecordAdmin, WithPages, age_of, log, may_erase, path_of, person_of
 from cartsite.models import Case, Message, User
 from cartsite.templatetags.shop import in_words
+from orders import privacy
 from orders.models import Order
 from payments import casework, ledger
 from payments.casework import Step
 from payments.desk import case_steps, money_states, steps
 
-admin.site.unregister(Group)
+admin.site.unregister([Group, EmailAddress, SocialAccount, SocialApp, SocialToken])
 
 
 @admin.register(Group)
@@ -37,23 +41,84 @@ class GroupAdmin(ModelAdmin):
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]
+class PersonAdmin(WithPages, UserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display = ["username", "name", "email", "is_staff", "is_active", "date_joined"]
     list_filter = ["is_staff", "is_active", "groups"]
     search_fields = ["username", "name", "email", "uuid"]
-    readonly_fields = ["uuid", "last_login", "date_joined"]
+    readonly_fields = ["uuid", "last_login", "date_joined", "erased_at"]
+    actions = ["erase"]
+    change_form_outer_before_template = "admin/_buttons.html"
     fieldsets = [
         (None, {"fields": ["username", "email", "name", "password", "uuid"]}),
         (_("May do"), {"fields": ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]}),
-        (_("Dates"), {"fields": ["last_login", "date_joined"]}),
+        (_("Dates"), {"fields": ["last_login", "date_joined", "erased_at"]}),
     ]
     add_fieldsets = [(None, {"fields": ["username", "email", "name", "password1", "password2"]})]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # what a person did stays on record; switch them off instead
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """An address that staff replace opens the account no more."""
+        super().save_model(request, obj, form, change)
+        EmailAddress.objects.filter(user=obj).exclude(email=obj.email.lower()).delete()
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who was erased stays so: there is nobody left to be given a name, a password or rights."""
+        is_erased = isinstance(obj, User) and obj.erased_at is not None
+        return super().has_change_permission(request, obj) and not is_erased
+
+    def has_erase_permission(self, request: HttpRequest) -> bool:
+        return may_erase(request)
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """The person, with a button that erases them."""
+        person = self.get_object(request, object_id)
+        can_go = person is not None and person.erased_at is None and may_erase(request)
+        more = {"buttons": [("erase", _("Erase"))] if can_go else [], "list_path": self.list_path}
+        return super().change_view(request, object_id, form_url, (extra_context or {}) | more)
+
+    @admin.action(description=_("Erase"), permissions=["erase"])
+    def erase(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse:
+        """Their personal data goes, because they ask for it; what the books need stays."""
+        return self.take_with_note(
+            request,
+            people,
+            self._erase,
+            title=_now("Erase"),
+            consequence=_now(
+                "Their account, their baskets, and name and addresses on all their orders are erased for good. What was"
+                " ordered and paid stays. Nothing is done while an order of theirs is not over."
+            ),
+        )
+
+    def _erase(self, request: HttpRequest, person: User, note: str) -> None:
+        try:
+            with transaction.atomic():
+                if privacy.erase_person(person, by=person_of(request)):
+                    person.refresh_from_db()
+                    log(request, person, f"Erased: {note}")
+        except privacy.CannotErase as refusal:
+            self.message_user(request, f"{person}: {refusal}", messages.WARNING)
+        else:
+            self.message_user(request, _("The person is erased."), messages.SUCCESS)
+
+
+@admin.register(EmailAddress)
+class AddressAdmin(RecordAdmin):
+    list_display = ["email", "user", "verified"]
+    list_filter = ["verified"]
+    search_fields = ["email", "user__username", "user__name"]
+
+
+@admin.register(SocialAccount)
+class ConnectionAdmin(RecordAdmin):
+    list_display = ["user", "provider", "last_login", "date_joined"]
+    search_fields = ["uid", "user__username", "user__name", "user__email"]
+    exclude = ["extra_data"]
 
 
 @admin.register(Message)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin import AdminSite
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
@@ -41,6 +42,11 @@ def person_of(request: HttpRequest) -> User:
     return User.objects.get(pk=request.user.pk or 0)
 
 
+def may_erase(request: HttpRequest) -> bool:
+    """Whether this person may erase people's personal data."""
+    return request.user.has_perm("cartsite.erase_person")
+
+
 def log(request: HttpRequest, row: Model, what: str) -> None:
     """Write down in the person's name what was done about a row; everybody finds it in the row's history."""
     LogEntry.objects.log_actions(request.user.pk or 0, [row], CHANGE, change_message=what, single_object=True)
@@ -56,35 +62,12 @@ def path_of(row: Model) -> str:
     return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
 
 
-class KeptAdmin(ModelAdmin):
-    """Rows that are never deleted."""
+class WithPages:
+    """Pages of our own, and steps that ask for a note, in the admin of one model."""
 
-    list_per_page = 50
-    show_full_result_count = False  # counting a million rows helps nobody
-    list_filter_submit = True
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class RecordAdmin(KeptAdmin):
-    """Rows that staff read, and change by actions only: no form assigns a status or an amount."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> Any:
-        """A record has nothing to save: saving it as it was read would undo what happened since."""
-        if request.method == "POST":
-            raise PermissionDenied
-        nothing = {"show_save": False, "show_save_and_continue": False, "list_path": self.list_path}
-        return super().changeform_view(request, object_id, form_url, (extra_context or {}) | nothing)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        shown = [field.name for field in self.model._meta.fields if field.name not in (self.exclude or ())]
-        return [*shown, *self.readonly_fields]
+    model: type[Model]
+    admin_site: AdminSite
+    message_user: Callable[..., None]
 
     def show_page(self, request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
         """A page of our own, dressed as one of the admin's."""
@@ -131,6 +114,37 @@ class RecordAdmin(KeptAdmin):
     def say(self, request: HttpRequest, sentence: Any, count: int) -> None:
         """How many rows a step was taken with; `sentence` names them `%(n)d`."""
         self.message_user(request, sentence % {"n": count}, messages.SUCCESS if count else messages.INFO)
+
+
+class KeptAdmin(ModelAdmin):
+    """Rows that are never deleted."""
+
+    list_per_page = 50
+    show_full_result_count = False  # counting a million rows helps nobody
+    list_filter_submit = True
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class RecordAdmin(WithPages, KeptAdmin):
+    """Rows that staff read, and change by actions only: no form assigns a status or an amount."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """A record has nothing to save: saving it as it was read would undo what happened since."""
+        if request.method == "POST":
+            raise PermissionDenied
+        nothing = {"show_save": False, "show_save_and_continue": False, "list_path": self.list_path}
+        return super().changeform_view(request, object_id, form_url, (extra_context or {}) | nothing)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        shown = [field.name for field in self.model._meta.fields if field.name not in (self.exclude or ())]
+        return [*shown, *self.readonly_fields]
 
 
 class RecordInline(TabularInline):

@@ -11,6 +11,6 @@ def is_htmx(request: HttpRequest) -> bool:
 
 
 def wants_fragment(request: HttpRequest) -> bool:
-    """Whether htmx asks for a part of the page, rather than follows a boosted link to all of it."""
+    """Whether htmx asks for a part of the page, rather than follows a boosted link, or goes back, to all of it."""
     htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
-    return bool(htmx) and not htmx.boosted
+    return bool(htmx) and not htmx.boosted and not htmx.history_restore_request

@@ -33,6 +33,14 @@ class People(UserManager["User"]):
         return self.get(Q(username__iexact=username) | Q(email__iexact=username))
 
 
+class LowercaseEmailField(models.EmailField):  # type: ignore[type-arg]
+    """An address that is kept and looked for in small letters: however it is typed, it is the same mailbox."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        prepared = super().get_prep_value(value)
+        return prepared.lower() if isinstance(prepared, str) else prepared
+
+
 class User(AbstractUser):
     """A person who signs in: a shopper or staff. Siblings know them by `uuid` only."""
 
@@ -47,7 +55,7 @@ class User(AbstractUser):
         validators=[RegexValidator(r"^[\w.+-]+\Z", _("Letters, digits and . + - _ only."))],
     )
     name = models.CharField(_("name"), max_length=200, blank=True)
-    email = models.EmailField(_("e-mail address"))
+    email = LowercaseEmailField(_("e-mail address"))
     # Their personal data is gone; the row stays, since what they did stays on record.
     erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -58,6 +66,7 @@ class User(AbstractUser):
             models.UniqueConstraint(Lower("email"), name="user_email_unique_in_any_case"),
             models.UniqueConstraint(Lower("username"), name="user_username_unique_in_any_case"),
         ]
+        permissions = [("erase_person", "Can erase people's personal data when they ask for it")]
 
     def get_full_name(self) -> str:
         return self.name or self.username
@@ -144,11 +153,26 @@ class Message(models.Model):
             status=self.Status.DROPPED, leased_until=None, last_error=""
         )
 
-    def mark_sent(self) -> None:
-        """The mail server said yes."""
-        Message.objects.filter(pk=self.pk, status=self.Status.OWED).update(
-            status=self.Status.SENT, sent_at=timezone.now(), tries=F("tries") + 1, leased_until=None, last_error=""
+    def mark_sent(self) -> bool:
+        """The mail server said yes; False if that was written down already."""
+        owed = Message.objects.filter(pk=self.pk, status=self.Status.OWED)
+        return bool(
+            owed.update(
+                status=self.Status.SENT, sent_at=timezone.now(), tries=F("tries") + 1, leased_until=None, last_error=""
+            )
         )
+
+    def mark_bounced(self, why: str) -> bool:
+        """It came back for good, at once or after it was sent; False if it had failed, or was dropped, before.
+
+        `why` holds no address.
+        """
+        went_out = Message.objects.filter(pk=self.pk, status__in=[self.Status.OWED, self.Status.SENT])
+        return bool(went_out.update(status=self.Status.FAILED, leased_until=None, last_error=why[:300]))
+
+    def note_delay(self, why: str) -> None:
+        """Whoever carries it says that it is late; that changes nothing. `why` holds no address."""
+        Message.objects.filter(pk=self.pk).exclude(status=self.Status.FAILED).update(last_error=why[:300])
 
     def try_again(self) -> bool:
         """Make a mail that is not sent due now, with all its tries; False if it was sent."""

@@ -29,10 +29,15 @@ def page_of(rows: QuerySet[Row], order: tuple[str, ...], after: str, size: int) 
     rows = rows.order_by(*order)
     if (values := _read_cursor(after, len(order))) is not None:
         with suppress(ValidationError, ValueError, TypeError):
-            rows = rows.filter(_behind(order, values))
+            rows = rows.filter(_not_before(order[0], values[0]), _behind(order, values))
     found = list(rows[: size + 1])
     more = len(found) > size
-    return Page(found[:size], _cursor(found[size - 1], order) if more else "")
+    return Page(found[:size], cursor_of(found[size - 1], order) if more else "")
+
+
+def _not_before(field: str, value: Any) -> Q:
+    """Where to begin in an index: what comes behind says it too, but with an OR, for which none is searched."""
+    return Q(**{f"{field[1:]}__lte" if field.startswith("-") else f"{field}__gte": value})
 
 
 def _behind(order: tuple[str, ...], values: list[Any]) -> Q:
@@ -45,7 +50,8 @@ def _behind(order: tuple[str, ...], values: list[Any]) -> Q:
     return behind
 
 
-def _cursor(row: Model, order: tuple[str, ...]) -> str:
+def cursor_of(row: Model, order: tuple[str, ...]) -> str:
+    """The cursor of the page that begins behind this row."""
     values = [_follow(row, field.lstrip("-")) for field in order]
     return urlsafe_b64encode(json.dumps(values, cls=PreciseEncoder).encode()).decode().rstrip("=")
 

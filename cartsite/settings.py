@@ -117,6 +117,10 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "csp",
     "django_htmx",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "cartsite",
     "bookings",
     "cart",
@@ -137,6 +141,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
 
 ROOT_URLCONF = "cartsite.urls"
@@ -193,6 +198,73 @@ LOGIN_URL = reverse_lazy("login")
 LOGIN_REDIRECT_URL = reverse_lazy("cart:market")
 LOGOUT_REDIRECT_URL = reverse_lazy("cart:market")
 
+# An address is all that an account needs: a code that is mailed to it opens the account, and proves the address.
+CODE_LASTS = 10 * 60  # seconds
+CODE_TRIES = 3  # 8 digits: at three tries for each code, and three codes in a minute, guessing takes years
+ALLAUTH_USER_CODE_FORMAT = {"numeric": True, "length": 8}
+ACCOUNT_ADAPTER = "cartsite.views.adapters.AccountAdapter"
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*"]
+ACCOUNT_CHANGE_EMAIL = True  # one address for each account
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
+ACCOUNT_LOGIN_BY_CODE_ENABLED = ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
+ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+ACCOUNT_LOGIN_BY_CODE_TIMEOUT = ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = CODE_LASTS
+ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = CODE_LASTS
+ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS = ACCOUNT_EMAIL_VERIFICATION_BY_CODE_MAX_ATTEMPTS = CODE_TRIES
+ACCOUNT_PASSWORD_RESET_BY_CODE_MAX_ATTEMPTS = CODE_TRIES
+ACCOUNT_FORMS = {
+    "signup": "cartsite.signin.SignUpForm",
+    "request_login_code": "cartsite.signin.AskForCodeForm",
+    "confirm_login_code": "cartsite.signin.CodeForm",
+    "confirm_email_verification_code": "cartsite.signin.ConfirmAddressForm",
+    "confirm_password_reset_code": "cartsite.signin.CodeForm",
+    "add_email": "cartsite.signin.ChangeAddressForm",
+    "change_password": "cartsite.signin.ChangePasswordForm",
+    "set_password": "cartsite.signin.SetPasswordForm",
+    "reset_password": "cartsite.signin.ForgotPasswordForm",
+    "reset_password_from_key": "cartsite.signin.NewPasswordForm",
+}
+
+# The co-operative's own account service, which speaks OpenID Connect: all four settings, or none.
+OIDC_ID = "co-op"  # a part of the address that the service sends people back to
+OIDC = {
+    "OIDC_NAME": read(env.str, "OIDC_NAME", default=""),
+    "OIDC_SERVER_URL": read(env.str, "OIDC_SERVER_URL", default="").rstrip("/"),
+    "OIDC_CLIENT_ID": read(env.str, "OIDC_CLIENT_ID", default=""),
+    "OIDC_CLIENT_SECRET": read(env.str, "OIDC_CLIENT_SECRET", default=""),
+}
+for _setting, _value in OIDC.items():
+    check(_setting, bool(_value) == any(OIDC.values()), "is missing: single sign-on needs all of its four settings")
+OIDC_ORIGIN = origin_of(OIDC["OIDC_SERVER_URL"]) if any(OIDC.values()) else ""
+check(
+    "OIDC_SERVER_URL",
+    not any(OIDC.values()) or OIDC_ORIGIN.partition("://")[0] in ("http", "https") and len(OIDC_ORIGIN) > len("https://"),
+    "must be a URL, such as https://accounts.shop.example",
+)
+check("OIDC_SERVER_URL", DEBUG or not OIDC_ORIGIN.startswith("http://"), "must begin with https:// in production")
+SOCIALACCOUNT_ADAPTER = "cartsite.views.adapters.SignOnAdapter"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = True  # only by addresses that the service says are confirmed
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+SOCIALACCOUNT_FORMS = {"signup": "cartsite.signin.FirstSignOnForm"}
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": []}}
+if OIDC_ORIGIN:
+    SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"] = [
+        {
+            "provider_id": OIDC_ID,
+            "name": OIDC["OIDC_NAME"],
+            "client_id": OIDC["OIDC_CLIENT_ID"],
+            "secret": OIDC["OIDC_CLIENT_SECRET"],
+            "settings": {"server_url": OIDC["OIDC_SERVER_URL"]},
+        }
+    ]
+
 CACHE_URL = read(env.str, "CACHE_URL", local="locmemcache://")
 CACHES = {"default": parse("CACHE_URL", env.cache_url_config, CACHE_URL)}
 # A cache of one process must not answer for sessions: a sign-out in one worker would not reach the others.
@@ -243,6 +315,8 @@ CURRENCY = read(env.str, "CURRENCY", default="GBP")
 # The currencies with two decimals that SumUp lists (shared contract, section 2.1).
 CURRENCIES = ("BGN", "BRL", "CHF", "CZK", "DKK", "EUR", "GBP", "NOK", "PLN", "RON", "SEK", "USD")
 check("CURRENCY", CURRENCY in CURRENCIES, f"must be one of {', '.join(CURRENCIES)}")
+# What shoppers read on their bank statement, as SumUp's dashboard says; empty: it is not said.
+STATEMENT_NAME = read(env.str, "STATEMENT_NAME", default="")
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -255,8 +329,9 @@ CONTENT_SECURITY_POLICY = {
         "manifest-src": [SELF],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
-        # Browsers hold a redirect after a form to this list: paying redirects to SumUp's hosted page.
-        "form-action": [SELF, "https://*.sumup.com", SUMUP_ORIGIN],
+        # Browsers hold a redirect after a form to this list: paying redirects to SumUp's hosted page, and signing in
+        # to the co-operative's account service, if there is one.
+        "form-action": [SELF, "https://*.sumup.com", SUMUP_ORIGIN, *filter(None, [OIDC_ORIGIN])],
     }
 }
 
@@ -366,6 +441,7 @@ CELERY_BEAT_SCHEDULE = {
     "wake the cases that slept": _every(5 * 60, "cartsite.tasks.wake_cases"),
     "finish and begin releases": _every(10, "payments.tasks.sweep_releases"),
     "send the mail that is owed": _every(15, "orders.tasks.send_owed_mail"),
+    "owe the reminders before entries": _every(10 * 60, "orders.tasks.owe_reminders"),
     "give expired holds back": _every(30, "bookings.tasks.give_expired_back"),
     "purge abandoned carts": _every(60 * 60, "cart.tasks.purge_abandoned"),
 }
@@ -373,8 +449,21 @@ CELERY_BEAT_SCHEDULE = {
 # --- The shop's own rules -------------------------------------------------------------------------------------------
 
 # Per address: (how many, within seconds). They keep a bot from taking every place, and never bind a person in a hurry.
-LIMITS = {"hold": (120, 600), "order": (20, 600), "payment": (30, 600), "signin": (20, 600)}
+LIMITS = {
+    "hold": (120, 600),
+    "order": (20, 600),
+    "payment": (30, 600),
+    "voucher": (60, 600),
+    "signin": (20, 600),
+    "export": (20, 600),
+    "link": (10, 600),
+}
 LIMITS_SPARE_LOOPBACK = DEMO
+# Which wording of the terms (templates/orders/terms.html) shoppers accept: change it with every change of the text.
+TERMS_VERSION = "2026-11"
+# How long before a booked entry its shopper is reminded of it.
+REMIND_BEFORE = read(env.int, "REMIND_BEFORE", default=24)  # hours
+check("REMIND_BEFORE", 0 < REMIND_BEFORE <= 24 * 14, "must be a number of hours, at most 14 days")
 
 UNFOLD = {
     "SITE_TITLE": _("Rose Ash back office"),

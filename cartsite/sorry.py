@@ -37,6 +37,13 @@ def too_many(request: HttpRequest) -> HttpResponse:
     return _say(request, 429, _("One moment, please"), detail)
 
 
+def mail_is_down(request: HttpRequest) -> HttpResponse:
+    """A mail that somebody waits for could not be handed over."""
+    detail = _("We could not send the mail: our mail service does not answer, or refuses this address. Nothing was lost. ")
+    advice = _("Please look at the address and try again in a few minutes. You can order without an account meanwhile.")
+    return _say(request, 503, _("We cannot send mail just now"), detail + advice)
+
+
 def broken(request: HttpRequest) -> HttpResponse:
     """Our own fault: said without touching the database or the context processors, which may be what broke."""
     title, detail = _("Something went wrong"), _("It is our fault, and we were told. Please try again in a minute.")

@@ -12,13 +12,14 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from orders.models import Order
+from orders.models import NUMBER_ALPHABET, Order
 
 Response = TypeVar("Response", bound=HttpResponseBase)
 
 _signer = Signer(salt="orders.access")
 COOKIE = "order"
 COOKIE_AGE = 60 * 60 * 24 * 365  # seconds
+NUMBER_LENGTH = 10  # without the dashes
 
 
 def find_order(request: HttpRequest, number: str) -> Order:
@@ -31,7 +32,14 @@ def find_order(request: HttpRequest, number: str) -> Order:
 
 def find_by_number(number: str) -> Order | None:
     """An order by its number, in any case; None if there is none."""
-    return Order.objects.select_related("user").filter(number=number.upper()).first()
+    return Order.objects.select_related("user", "contact", "address").filter(number=number.upper()).first()
+
+
+def read_number(typed: str) -> str:
+    """An order's number as somebody typed or heard it, with dashes or without, in any case; empty if it is none."""
+    code = "".join(letter for letter in typed.upper() if letter not in " -")
+    is_number = len(code) == NUMBER_LENGTH and set(code) <= set(NUMBER_ALPHABET)
+    return f"{code[:4]}-{code[4:8]}-{code[8:]}" if is_number else ""
 
 
 def may_see(request: HttpRequest, order: Order) -> bool:

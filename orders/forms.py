@@ -1,5 +1,6 @@
 """What shoppers may type about an order."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -8,7 +9,10 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from orders.access import read_number
+from orders.handover import DELIVERY, Address
 from orders.models import Order, OrderQuerySet
+from orders.quoting import Choices, Quote
 
 
 class CheckoutForm(forms.Form):
@@ -29,8 +33,62 @@ class CheckoutForm(forms.Form):
         },
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
+    terms = forms.BooleanField(
+        label=_("I accept the terms"),
+        error_messages={"required": _("Please read the terms and accept them: without that we may not sell.")},
+    )
     cart = forms.UUIDField(widget=forms.HiddenInput)
     agreed = forms.CharField(max_length=16, widget=forms.HiddenInput)
+
+
+class ChoicesForm(forms.Form):
+    """What may be chosen about an order: how it is handed over, and a voucher. Whether that is possible, a quote says.
+
+    Nothing is required here: the page may be asked for its sums before all of it is known.
+    """
+
+    voucher = forms.CharField(
+        label=_("Voucher code"),
+        max_length=40,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
+    )
+    handover = forms.CharField(max_length=36, required=False)
+    street = forms.CharField(
+        label=_("Street and number"),
+        max_length=200,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "address-line1"}),
+    )
+    town = forms.CharField(
+        label=_("Town"),
+        max_length=100,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "address-level2"}),
+    )
+    postcode = forms.CharField(
+        label=_("Postcode"), max_length=10, required=False, widget=forms.TextInput(attrs={"autocomplete": "postal-code"})
+    )
+    instructions = forms.CharField(
+        label=_("Anything the driver should know (optional)"), max_length=300, required=False
+    )
+
+    @property
+    def choices(self) -> Choices:
+        """What was chosen, as far as it could be read; of an address nothing unless things are to be brought."""
+        if not self.is_bound:
+            return Choices()
+        self.full_clean()
+        read: dict[str, str] = {name: self.cleaned_data.get(name, "") for name in self.fields}
+        voucher, way = read.pop("voucher"), read.pop("handover")
+        return Choices(way, Address(**read) if way == DELIVERY else Address(), voucher)
+
+    def tell(self, quote: Quote, *, with_gaps: bool) -> None:
+        """Say what is wrong beside its field; what is only not chosen yet too, if asked to."""
+        for problem in quote.problems:
+            is_ours = problem.about in self.fields and not self.has_error(problem.about)
+            if is_ours and (with_gaps or not problem.is_gap):
+                self.add_error(problem.about, problem.sentence)
 
 
 class LatePaymentForm(forms.Form):
@@ -56,6 +114,13 @@ def _day_field(label: Any) -> forms.DateField:
 class OrderFilterForm(forms.Form):
     """Which of one's orders to list."""
 
+    q = forms.CharField(
+        label=_("Order number, or words from a title or a stall"),
+        max_length=100,
+        required=False,
+        error_messages={"max_length": _("Please search for fewer words: at most 100 characters.")},
+        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
+    )
     status = forms.ChoiceField(label=_("Status"), choices=[("", _("All")), *Order.Status.choices], required=False)
     since = _day_field(_("From"))
     until = _day_field(_("To"))
@@ -76,6 +141,67 @@ class OrderFilterForm(forms.Form):
         if data.get("until"):
             orders = orders.filter(placed_at__lt=_midnight(data["until"] + timedelta(days=1)))
         return orders
+
+
+class FindOrderForm(forms.Form):
+    """The number of an order whose link got lost; never an e-mail address."""
+
+    number = forms.CharField(
+        label=_("Order number"),
+        max_length=40,
+        help_text=_("It looks like 7KQM-X4WP-2R. Capitals and dashes do not matter."),
+        error_messages={"required": _("Please type the number of your order.")},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
+    )
+
+    def clean_number(self) -> str:
+        """The number as it is written on the order."""
+        number = read_number(self.cleaned_data["number"])
+        if not number:
+            raise forms.ValidationError(_("An order number has 10 letters and digits, such as 7KQM-X4WP-2R."))
+        return number
+
+
+class CancelForm(forms.Form):
+    """How many of which of an order's lines are to be called off: by the line's position, or all that may be."""
+
+    whole = forms.BooleanField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, most: Mapping[int, int], typed: Any = None) -> None:
+        """`most` is how many of the line at each position may be called off."""
+        super().__init__(typed)
+        self.most = most
+        self.fields |= {self.name_of(position): _piece_field(most[position]) for position in most}
+
+    @staticmethod
+    def name_of(position: int) -> str:
+        """The field of the line at a position."""
+        return f"line_{position}"
+
+    @property
+    def wanted(self) -> dict[int, int]:
+        """How many of the line at each position."""
+        if self.cleaned_data.get("whole"):
+            return dict(self.most)
+        chosen = {position: self.cleaned_data.get(self.name_of(position)) or 0 for position in self.most}
+        return {position: quantity for position, quantity in chosen.items() if quantity}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.errors and not self.wanted:
+            raise forms.ValidationError(_("Please say how many of at least one thing you want to cancel."))
+        return cleaned
+
+
+def _piece_field(most: int) -> forms.IntegerField:
+    wrong = _("Please choose a number from 0 to %(most)s.") % {"most": most}
+    return forms.IntegerField(
+        min_value=0,
+        max_value=most,
+        required=False,
+        error_messages={"invalid": wrong, "min_value": wrong, "max_value": wrong},
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
 
 
 def _midnight(day: date) -> datetime:

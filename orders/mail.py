@@ -1,31 +1,22 @@
-"""The mail an order's shopper is owed: composed when it is sent, at least once, under a Message-ID of its own."""
+"""The mail an order's shopper is owed: sent at least once, under a Message-ID of its own, and noted on the order."""
 
 import logging
-from datetime import timedelta
+import re
+from smtplib import SMTPRecipientsRefused
 from traceback import format_tb
-from typing import Any
-from urllib.parse import urlsplit
+from uuid import UUID
 
-from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
-from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from cartsite.models import Case, Message, kind_of
+from orders.letters import NotNeeded, compose, mail_of
 from orders.models import Order
 
 logger = logging.getLogger(__name__)
 
-SUBJECTS = {
-    "confirmation": gettext_lazy("Your order %(number)s is confirmed"),
-    "refund": gettext_lazy("Money back for your order %(number)s"),
-    "late_payment": gettext_lazy("Your payment for order %(number)s came too late"),
-}
-# The same as in the room that sends it back: this one may not ask that one.
-LATE_MONEY_GOES_BACK_AFTER = timedelta(days=3)
+# Whatever may be, or hold, an e-mail address: also as senders rewrite it in the addresses of bounces.
+ADDRESS = re.compile(r"\S*(@|=40|%40|&#64;|\[at\]|\(at\))\S*", re.IGNORECASE)
 
 
 def send_owed(most: int = 50) -> None:
@@ -40,16 +31,29 @@ def send_owed(most: int = 50) -> None:
 
 def _send(message: Message) -> None:
     """Hand one mail over. If we die between the server's yes and our mark, it goes out twice: that window is known."""
-    order = Order.objects.select_related("contact").get(uuid=message.subject_uuid)
+    order = Order.objects.select_related("contact", "address").get(uuid=message.subject_uuid)
     try:
         compose(order, message).send()
+    except NotNeeded:
+        message.drop()
     except Exception as error:  # a broken template or address must not stop the other mail
         # Where it failed, but not the error's text: that may hold an address.
         where = "".join(format_tb(error.__traceback__))
         logger.error("The mail %s could not be sent: %s\n%s", message.uuid, type(error).__name__, where)
-        _put_off(message, order, error)
+        if _is_refused_for_good(error):
+            _bounce(message, order, type(error).__name__)
+        else:
+            _put_off(message, order, error)
     else:
-        message.mark_sent()
+        _note_sent(message, order)
+
+
+@transaction.atomic
+def _note_sent(message: Message, order: Order) -> None:
+    """Mark it, and write it down on the order. Nobody needs to look any more, unless other mail about it failed."""
+    if message.mark_sent():
+        order.record("mail_sent", mail=message.kind)
+    if not mail_of(order).filter(status=Message.Status.FAILED).exists():
         Case.settle(Case.Kind.MAIL_FAILED, order, _("It was sent after all."))
 
 
@@ -57,6 +61,7 @@ def _send(message: Message) -> None:
 def _put_off(message: Message, order: Order, error: Exception) -> None:
     """Try again later; after the last try a person has to look."""
     if message.mark_failed_try(error):
+        order.record("mail_failed", mail=message.kind, cause="many tries")
         Case.open(
             Case.Kind.MAIL_FAILED,
             order,
@@ -64,34 +69,44 @@ def _put_off(message: Message, order: Order, error: Exception) -> None:
         )
 
 
-def compose(order: Order, message: Message) -> EmailMultiAlternatives:
-    """The mail as it would go out now, as text and HTML."""
-    context = {"order": order, "contact": order.contact, **_facts_for(order, message)}
-    mail = EmailMultiAlternatives(
-        subject=SUBJECTS[message.kind] % {"number": order.number},
-        body=render_to_string(f"orders/email/{message.kind}.txt", context),
-        to=[order.contact.email],
-        headers={"Message-ID": f"<{message.uuid}@{urlsplit(settings.PUBLIC_URL).hostname}>"},
+# --- Mail that comes back ---------------------------------------------------------------------------------------------
+
+
+def _is_refused_for_good(error: Exception) -> bool:
+    """Whether the mail server knows already that nobody is there (5xx), so that trying again is in vain."""
+    if not isinstance(error, SMTPRecipientsRefused):
+        return False
+    return all(500 <= code < 600 for code, _reply in error.recipients.values())
+
+
+@transaction.atomic
+def _bounce(message: Message, order: Order, why: str) -> None:
+    """It came back for good: a person must find another way to tell the shopper. `why` holds no address."""
+    if not message.mark_bounced(why):
+        return
+    order.record("mail_failed", mail=message.kind, cause="bounced")
+    Case.open(
+        Case.Kind.MAIL_FAILED,
+        order,
+        _("The mail about order %(number)s came back: its address does not exist, or takes no mail.")
+        % {"number": order.number},
     )
-    mail.attach_alternative(render_to_string(f"orders/email/{message.kind}.html", context), "text/html")
-    return mail
 
 
-def _facts_for(order: Order, message: Message) -> dict[str, Any]:
-    """What a mail of this kind says besides whom it is for; its occurrence names the refund or the payment."""
-    if message.kind == "refund":
-        return {"refund": order.refunds.get(uuid=message.occurrence)}
-    if message.kind == "late_payment":
-        return _facts_of_late_money(order, message.occurrence)
-    return {"lines": list(order.lines.select_related("stall", "entry__calendar").prefetch_related("bookings"))}
+def find_by_message_id(message_id: str) -> Message | None:
+    """The mail about an order that went out under this Message-ID, with or without <> and host; None if none did."""
+    try:
+        uuid = UUID(message_id.strip().strip("<>").partition("@")[0])
+    except ValueError:
+        return None
+    return Message.objects.filter(uuid=uuid, subject_type=kind_of(Order)).first()
 
 
-def _facts_of_late_money(order: Order, payment: str) -> dict[str, Any]:
-    """The money, the page where the shopper chooses, and until when (UTC); no date once somebody has decided."""
-    case = Case.objects.unresolved().filter(kind=Case.Kind.LATE_PAYMENT, subject_uuid=payment).first()
-    path = reverse("orders:late_payment", args=[order.number])
-    return {
-        "capture": order.movements.filter(kind="capture", payment__uuid=payment).latest("happened_at"),
-        "late_link": f"{settings.PUBLIC_URL}{path}?key={order.key}",
-        "goes_back_at": case and max(case.opened_at + LATE_MONEY_GOES_BACK_AFTER, case.snoozed_until or case.opened_at),
-    }
+def take_bounce(message: Message, *, is_hard: bool, reason: str) -> None:
+    """Whoever carries our mail says what became of it: hard, it came back for good; soft, it is late, which changes
+    nothing. `reason` is theirs, and is kept without what may be an address. Hearing it again changes nothing."""
+    why = ADDRESS.sub("***", "".join(letter for letter in reason if letter.isprintable()))
+    if is_hard:
+        _bounce(message, Order.objects.get(uuid=message.subject_uuid), why)
+    else:
+        message.note_delay(why)

@@ -212,6 +212,9 @@ class OrderLine(models.Model):
         FEE = "fee", _("Fee")
         DISCOUNT = "discount", _("Discount")
 
+    # What shoppers put into their baskets, and may call off.
+    GOODS = (Kind.PRODUCT, Kind.ENTRY)
+
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="lines")
     position = models.PositiveSmallIntegerField()

@@ -1,8 +1,10 @@
 """What an order may have besides goods and places: a way to be handed over, and a voucher. Staff look after them."""
 
 import uuid
+from datetime import datetime
 from decimal import Decimal
 from typing import Self
+from zoneinfo import ZoneInfo
 
 from django.db import models
 from django.db.models import F, Q
@@ -56,6 +58,25 @@ class CollectionSlot(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def local_start(self) -> datetime:
+        """When it begins, in its own zone."""
+        return self.starts_at.astimezone(self.zone)
+
+    @property
+    def local_end(self) -> datetime:
+        """When it ends, in its own zone."""
+        return self.ends_at.astimezone(self.zone)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more orders may be fetched in it."""
+        return self.pool is not None and self.pool.free == 0
 
 
 class DeliveryZone(models.Model):

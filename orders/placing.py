@@ -11,12 +11,15 @@ from django.utils.translation import gettext as _
 
 from bookings import capacity
 from bookings.models import Hold
+from cart.basket import hold_still
 from cart.models import Cart, CartItem, hash_token
-from cart.services import Basket, Unavailable, check_line
+from cart.services import Basket, carry_saved_over
 from cartsite.models import User
-from orders import services
-from orders.models import LineAllocation, Order, OrderContact, OrderLine
-from orders.money import tax_within
+from orders import handover, services, vouchers
+from orders.models import DeliveryAddress, LineAllocation, Order, OrderContact, OrderLine
+from orders.quoting import Choices, Line, Quote, make_quote
+
+NOTHING_CHOSEN = Choices()
 
 
 class CannotPlace(Exception):
@@ -32,21 +35,36 @@ class CartChanged(CannotPlace):
 
 
 @transaction.atomic
-def place(cart_id: UUID, *, token: str, user: User | None, agreed: str, name: str, email: str) -> tuple[Order, bool]:
+def place(
+    cart_id: UUID,
+    *,
+    token: str,
+    user: User | None,
+    agreed: str,
+    name: str,
+    email: str,
+    chosen: Choices = NOTHING_CHOSEN,
+) -> tuple[Order, bool]:
     """Make an order of the cart, exactly as it was shown; the order, and whether it is new.
 
-    `cart_id` and `agreed` (the basket's fingerprint) are what the review page showed. Placing the same cart again
+    `cart_id` and `agreed` (the quote's fingerprint) are what the review page showed. Placing the same cart again
     gives the first order. Raises CannotPlace with nothing moved. An order of nothing to pay is confirmed at once.
     """
+    if user is not None and not hold_still(user):
+        raise CartChanged(_("Your basket has changed. Please look through it again."))
     cart = Cart.objects.filter(_may_place(token, user), uuid=cart_id)
     # The cart is over, and locked by that: of several who place it at once, the others wait here for the order.
     if not cart.filter(ordered_at=None).update(ordered_at=timezone.now()):
         return _order_of(cart), False
-    basket = Basket(list(CartItem.objects.loaded().filter(cart__in=cart)))
-    _check(basket, agreed)
-    holds = _hold_everything(basket)
-    order = _write_order(basket, holds, user)
+    quote = _quote(cart, chosen)
+    if quote.fingerprint != agreed:
+        raise CartChanged(_("Your basket has changed. Please look through it again."))
+    holds = _hold_everything(quote)
+    order = _write_order(quote, holds, user)
+    carry_saved_over(quote.basket, token)
     OrderContact.objects.create(order=order, name=name, email=email)
+    if quote.is_delivered:
+        DeliveryAddress.objects.create(order=order, **_address_of(quote))
     if order.total == 0:
         services.confirm(order, cause="nothing to pay")
     return order, True
@@ -66,78 +84,114 @@ def _order_of(cart: QuerySet[Cart]) -> Order:
     return order
 
 
-def _check(basket: Basket, agreed: str) -> None:
+def _quote(cart: QuerySet[Cart], chosen: Choices) -> Quote:
+    """The order that the cart comes to now. Raises CannotPlace if it cannot be placed."""
+    items = CartItem.objects.loaded().filter(cart__in=cart)
+    basket = Basket(list(items.annotate(may_ask=handover.is_offered())))
     if not basket.items:
         raise CannotPlace(_("Your basket is empty."))
-    reasons = []
-    for item in basket.items:
-        try:
-            check_line(item.thing, item.quantity)
-        except Unavailable as unavailable:
-            reasons.append(str(unavailable))
-    if basket.prices_rose:
-        reasons.append(_("Some prices have gone up. Please look at them before you go on."))
-    if reasons:
-        raise CannotPlace(*reasons)
-    if basket.fingerprint != agreed:
-        raise CartChanged(_("Your basket has changed. Please look through it again."))
+    quote = make_quote(basket, chosen, may_ask=basket.items[0].may_ask)  # type: ignore[attr-defined]
+    if quote.problems:
+        raise CannotPlace(*(problem.sentence for problem in quote.problems))
+    return quote
 
 
-def _hold_everything(basket: Basket) -> dict[int, Hold]:
-    """Hold what the basket asks for without end, claiming again only what has lapsed; the hold of each item's key."""
-    held = capacity.lock(item.hold_id for item in basket.items if item.hold_id)
-    scarce = [item for item in basket.items if item.thing.pool_id is not None]
-    lapsed = [item for item in scarce if item.hold_id not in held or held[item.hold_id].quantity != item.quantity]
-    fitting = {item.pk: held[item.hold_id] for item in scarce if item not in lapsed and item.hold_id}
+def _hold_everything(quote: Quote) -> dict[int, Hold]:
+    """Hold what the order needs without end, claiming only what the basket does not hold already: things that have
+    lapsed, the window of collection, the voucher. The holds by the lines' positions."""
+    held = capacity.lock(item.hold_id for item in quote.basket.items if item.hold_id)
+    fitting = {n: hold for n, line in enumerate(quote.lines) if (hold := _held_for(line, held)) is not None}
     capacity.give_back([hold.pk for hold in held.values() if hold not in fitting.values() and hold.quantity])
     capacity.keep(hold.pk for hold in fitting.values())
+    scarce = {n: line for n, line in enumerate(quote.lines) if line.pool_id is not None and n not in fitting}
     try:
-        claimed = capacity.claim_all([(item.thing.pool_id or 0, item.quantity) for item in lapsed], until=None)
+        claimed = capacity.claim_all([(line.pool_id or 0, line.quantity) for line in scarce.values()], until=None)
     except capacity.SoldOut as sold_out:
-        gone = [item.thing.title for item in lapsed if item.thing.pool_id in sold_out.pools]
-        raise CannotPlace(*(_("There is not enough left of %(title)s.") % {"title": title} for title in gone)) from None
-    return fitting | {item.pk: hold for item, hold in zip(lapsed, claimed, strict=True)}
+        gone = [_say_gone(line) for line in scarce.values() if line.pool_id in sold_out.pools]
+        raise CannotPlace(*gone) from None
+    return fitting | dict(zip(scarce, claimed, strict=True))
 
 
-def _write_order(basket: Basket, holds: dict[int, Hold], user: User | None) -> Order:
+def _held_for(line: Line, held: dict[int, Hold]) -> Hold | None:
+    """What the basket holds for a line, if that is just what it needs."""
+    if line.item is None or line.pool_id is None:
+        return None
+    hold = held.get(line.item.hold_id or 0)
+    return hold if hold and hold.quantity == line.quantity else None
+
+
+def _say_gone(line: Line) -> str:
+    """The sentence for what somebody else was faster to take."""
+    if line.slot:
+        return handover.say_full(line.slot)
+    if line.voucher:
+        return vouchers.say_used_up(line.voucher)
+    return _("There is not enough left of %(title)s.") % {"title": line.title}
+
+
+def _write_order(quote: Quote, holds: dict[int, Hold], user: User | None) -> Order:
     """The order with its lines; what the cart held is the order's now."""
-    cart = basket.items[0].cart
-    order = Order.objects.create(cart=cart, user=user or cart.user, total=basket.total, currency=settings.CURRENCY)
-    lines = OrderLine.objects.bulk_create(
-        _line(order, position, item, holds.get(item.pk)) for position, item in enumerate(basket.items)
+    cart = quote.basket.items[0].cart
+    order = Order.objects.create(
+        cart=cart,
+        user=user or cart.user,
+        total=quote.total,
+        currency=settings.CURRENCY,
+        placed_at=quote.made_at,
+        terms_version=settings.TERMS_VERSION,
     )
-    _allocate(lines)
+    lines = OrderLine.objects.bulk_create(
+        _line(order, position, line, holds.get(position)) for position, line in enumerate(quote.lines)
+    )
+    _allocate(quote, lines)
     cart.items.update(hold=None)
     order.record("placed", total=str(order.total))
     return order
 
 
-def _line(order: Order, position: int, item: CartItem, hold: Hold | None) -> OrderLine:
+def _line(order: Order, position: int, line: Line, hold: Hold | None) -> OrderLine:
     return OrderLine(
         order=order,
         position=position,
-        kind=OrderLine.Kind.PRODUCT if item.product else OrderLine.Kind.ENTRY,
-        product=item.product,
-        entry=item.entry,
-        stall=item.stall,
-        title=item.thing.title,
-        unit_price=item.thing.price,
-        quantity=item.quantity,
-        tax_rate=item.thing.tax_rate,
-        total=item.total,
+        kind=line.kind,
+        product=line.item.product if line.item else None,
+        entry=line.entry,
+        slot=line.slot,
+        zone=line.zone,
+        voucher=line.voucher,
+        stall=line.stall,
+        title=line.title,
+        unit_price=line.unit_price,
+        quantity=line.quantity,
+        tax_rate=line.tax_rate,
+        total=line.total,
         hold=hold,
+        cancel_until=line.cancel_until,
+        kept_percent=line.kept_percent,
     )
 
 
-def _allocate(lines: Sequence[OrderLine]) -> None:
-    """What a stall sells is the stall's, at the thing's own rate. (Fees and discounts will be shared out here too.)"""
+def _allocate(quote: Quote, lines: Sequence[OrderLine]) -> None:
+    """Whose money it is, at which tax rate: as the quote shared it out."""
     LineAllocation.objects.bulk_create(
         LineAllocation(
             line=line,
-            stall=line.stall,
-            tax_rate=line.tax_rate,
-            amount=line.total,
-            tax=tax_within(line.total, line.tax_rate),
+            about=None if part.about is None else lines[part.about],
+            stall=part.stall,
+            tax_rate=part.tax_rate,
+            amount=part.amount,
+            tax=part.tax,
         )
-        for line in lines
+        for line, quoted in zip(lines, quote.lines, strict=True)
+        for part in quoted.parts
     )
+
+
+def _address_of(quote: Quote) -> dict[str, str]:
+    address = quote.chosen.address
+    return {
+        "street": address.street.strip(),
+        "town": address.town.strip(),
+        "postcode": handover.normalise_postcode(address.postcode),
+        "instructions": address.instructions.strip(),
+    }

@@ -1,9 +1,10 @@
 """What becomes of an order after it was placed: confirmed, revived, let go, completed."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -11,6 +12,7 @@ from bookings import capacity
 from bookings import services as bookings
 from bookings.models import Booking, Hold
 from cart import services as carts
+from cart.basket import hold_still
 from cart.models import Cart
 from cartsite.celery import soon
 from cartsite.models import Case, Message, User
@@ -18,15 +20,47 @@ from orders.models import LineFact, Order, OrderLine
 from orders.tasks import send_owed_mail
 
 
+def take_over_guest_orders(user: User, emails: Iterable[str]) -> int:
+    """Put the guest orders placed with one of these addresses into the user's account; how many.
+
+    The addresses must be confirmed to be the user's. An order that has a user already stays theirs.
+    """
+    theirs = Q(pk__in=[])
+    for email in emails:
+        theirs |= Q(contact__email__iexact=email)
+    found = list(Order.objects.filter(theirs, user=None).values_list("pk", flat=True))
+    return _join_account(user, found) if found else 0
+
+
+@transaction.atomic
+def _join_account(user: User, order_ids: list[int]) -> int:
+    if not hold_still(user):
+        return 0
+    guests = Order.objects.select_for_update(no_key=True).filter(pk__in=order_ids, user=None).order_by("pk")
+    joined = list(guests)
+    for order in joined:
+        order.user = user
+        order.save(update_fields=["user"])
+        order.record("joined_account", cause="address confirmed", by=user)
+    return len(joined)
+
+
 def lock(order_id: int) -> Order:
     """The order, held still until the transaction ends."""
     return Order.objects.select_for_update(no_key=True).get(pk=order_id)
 
 
-def owe_mail(order: Order, kind: str, occurrence: str = "") -> None:
-    """Owe the order's shopper a mail of this kind, and ask for it to be sent soon."""
-    Message.owe(order, kind, occurrence)
-    soon(send_owed_mail)
+def owe_mail(order: Order, kind: str, occurrence: str = "", *, not_before: datetime | None = None) -> None:
+    """Owe the order's shopper a mail of this kind, and ask for it to be sent soon, or from a moment (UTC) on."""
+    Message.owe(order, kind, occurrence, not_before=not_before)
+    if not_before is None:
+        soon(send_owed_mail)
+
+
+def which_time(order: Order, status: str) -> str:
+    """The occurrence of the mail about the order's coming to this status: staff may revive it, so it may do so again."""
+    times = order.events.filter(kind=status).count()
+    return f"again-{times}" if times > 1 else ""
 
 
 @transaction.atomic
@@ -45,7 +79,7 @@ def revive(order: Order, *, cause: str, by: User | None = None) -> bool:
     A machine (`by` nobody) revives expired orders only: what a person cancelled stays so until a person says otherwise.
     """
     come_from = Order.REVIVES_FROM if by else [Order.Status.EXPIRED]
-    lines = list(order.lines.select_related("product", "entry"))
+    lines = list(order.lines.select_related("product", "entry", "slot", "voucher"))
     if any(line.entry and line.entry.closes_at <= timezone.now() for line in lines):
         return False
     try:
@@ -86,7 +120,7 @@ def _make_good(order: Order) -> None:
         for line in places
         if line not in called_off
     )
-    owe_mail(order, "confirmation")
+    owe_mail(order, "confirmation", which_time(order, Order.Status.CONFIRMED))
 
 
 @transaction.atomic
@@ -95,33 +129,54 @@ def let_go(order: Order, cart: Cart | None) -> bool:
 
     Call it with both locked, and only when none of the order's payments can be paid any more.
     """
-    if not order.move_to(order.closing_to, cause=order.closing_by, by=order.closing_user):
+    closer = order.closing_by
+    if not order.move_to(order.closing_to, cause=closer, by=order.closing_user):
         return False
     lines = list(order.lines.all())
     if cart is None:
         capacity.give_back(line.hold_id for line in lines if line.hold_id)
     else:
         _put_back(cart, lines)
+    _tell_of_end(order, closer)
     return True
 
 
+def _tell_of_end(order: Order, closer: str) -> None:
+    """Owe the mail about an unpaid order's end; who changes their own basket needs none."""
+    if order.status == Order.Status.EXPIRED:
+        owe_mail(order, "expired")
+    elif closer == Order.Closer.STAFF:
+        owe_mail(order, "cancelled", which_time(order, Order.Status.CANCELLED))
+
+
 def _put_back(cart: Cart, lines: list[OrderLine]) -> None:
-    """Merge an order's lines, with what they hold, into a cart."""
+    """Merge what was bought, with what it holds, into a cart. A window of collection and a voucher are let go: whoever
+    orders again chooses again."""
+    bought = [line for line in lines if line.kind in (OrderLine.Kind.PRODUCT, OrderLine.Kind.ENTRY)]
+    spare = [line.hold_id for line in lines if line.hold_id and line not in bought]
     holds = capacity.lock(line.hold_id for line in lines if line.hold_id)
-    capacity.hand_back_to_cart(holds)
+    if spare:
+        _give_spare_back(cart, holds, spare)
+    capacity.hand_back_to_cart(line.hold_id for line in bought if line.hold_id)
     OrderLine.objects.filter(pk__in=[line.pk for line in lines]).update(hold=None)
     carts.merge(
         cart,
         [
             carts.Line(line.product_id, line.entry_id, line.quantity, holds.get(line.hold_id or 0), line.unit_price)
-            for line in lines
-            if line.kind in (OrderLine.Kind.PRODUCT, OrderLine.Kind.ENTRY)
+            for line in bought
         ],
     )
 
 
+def _give_spare_back(cart: Cart, holds: dict[int, Hold], spare: list[int]) -> None:
+    """Free what a cart cannot keep. What the merge needs after that is locked before: all holds, then pools by key."""
+    kept = capacity.lock(cart.items.filter(hold__isnull=False).values_list("hold_id", flat=True))
+    capacity.lock_pools({hold.pool_id for hold in [*holds.values(), *kept.values()]})
+    capacity.give_back(spare)
+
+
 @transaction.atomic
-def cancel_confirmed(order: Order, *, by: User, cause: str) -> bool:
+def cancel_confirmed(order: Order, *, by: User | None, cause: str) -> bool:
     """A confirmed order is called off: its places and stock are freed. Money goes back by a refund, not by this.
 
     False once anything of it was collected or attended.
@@ -134,6 +189,7 @@ def cancel_confirmed(order: Order, *, by: User, cause: str) -> bool:
     places = bookings.call_off(Booking.objects.filter(order_line__order=order))
     goods = order.lines.filter(hold__isnull=False).values_list("hold_id", flat=True)
     capacity.give_back([*places, *goods])
+    owe_mail(order, "cancelled", which_time(order, Order.Status.CANCELLED))
     return True
 
 
@@ -199,6 +255,17 @@ def cancel_some(line: OrderLine, quantity: int, *, by: User | None) -> None:
     if line.kind == OrderLine.Kind.ENTRY:
         places = line.bookings.filter(status=Booking.Status.CONFIRMED).order_by("-pk")[:quantity]
         capacity.give_back(bookings.call_off(places))
+    else:
+        _free_handover(line.order)
+
+
+def _free_handover(order: Order) -> None:
+    """Where nothing is left to be fetched or brought, somebody else may have the order's place at the collection."""
+    goods = order.lines.filter(kind=OrderLine.Kind.PRODUCT)
+    called_off = goods.annotate(gone=Sum("facts__quantity", filter=Q(facts__kind=LineFact.Kind.CANCELLED)))
+    if all(line.quantity == line.gone for line in called_off):
+        fees = order.lines.filter(kind=OrderLine.Kind.FEE, hold__isnull=False)
+        capacity.give_back(fees.values_list("hold_id", flat=True))
 
 
 def count_open(line: OrderLine) -> int:

@@ -141,6 +141,7 @@ def give_by_hand(order: Order, wish: Wish) -> Refund:
     )
     ledger.record_cash(order, -wish.amount, refund)
     order.record("refunded", cause="by hand", by=wish.by, refund=str(refund.uuid), amount=str(wish.amount))
+    orders.owe_mail(order, "refund", occurrence=str(refund.uuid))
     events.settle_what_is_over(order)
     return refund
 

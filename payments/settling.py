@@ -20,6 +20,8 @@ from payments.sumup import Checkout, Transaction
 # How long after its end an attempt may still turn out to have been paid (payments under way are waited for).
 GRACE = timedelta(minutes=10)
 SILENCE = timedelta(hours=1)
+# Who was declined is trying again, or has given up by then.
+BEFORE_NAGGING = timedelta(minutes=10)
 
 
 def settle(payment: Payment) -> Checkout | None:
@@ -175,6 +177,7 @@ def _record_not_paid(order: Order, payment: Payment, checkout: Checkout) -> None
     elif checkout.status == "FAILED" and payment.status == Payment.Status.OPEN:
         schedule.changed(payment, Payment.Status.DECLINED)
         order.record("declined", cause="SumUp", payment=str(payment.uuid))
+        orders.owe_mail(order, "payment_problem", not_before=now + BEFORE_NAGGING)
 
 
 def _wait_for_money(payment: Payment) -> None:

@@ -1,37 +1,15 @@
 """Whose money is it? Every movement is shared out among the stalls as it is written, to the penny."""
 
-from collections.abc import Mapping
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 
 from cart.models import Stall
 from orders.models import LineAllocation, Order, OrderLine
-from orders.money import PENNY
+from orders.money import share_out
 from payments.models import Movement, MovementShare
 
 Shares = dict[int, Decimal]  # by the stall's primary key
-
-
-def share_out(amount: Decimal, weights: Mapping[int, Decimal]) -> Shares:
-    """Split an amount by weights, by the largest remainder: the parts add up to it, and none is above its weight
-    unless the amount is above their sum.
-
-    Of equal remainders the lower key comes first. Weights of nothing, or none at all, get nothing; then so does
-    everybody, and the answer is empty.
-    """
-    weighty = {key: weight for key, weight in sorted(weights.items()) if weight > 0}
-    whole = sum(weighty.values(), Decimal(0))
-    if not whole:
-        return {}
-    exact = {key: amount * weight / whole for key, weight in weighty.items()}
-    parts = {key: share.quantize(PENNY, rounding=ROUND_DOWN) for key, share in exact.items()}
-    left = int((amount - sum(parts.values())) / PENNY)  # pennies; negative if the amount is
-    step = PENNY if left > 0 else -PENNY
-    by_remainder = sorted(parts, key=lambda key: -abs(exact[key] - parts[key]))
-    for key in by_remainder[: abs(left)]:
-        parts[key] += step
-    return {key: part for key, part in parts.items() if part}
 
 
 def for_money_in(order: Order, amount: Decimal) -> Shares:
@@ -57,8 +35,8 @@ def for_money_out(order: Order, amount: Decimal, line: OrderLine | None = None) 
 
 
 def _of_line(line: OrderLine, has: Shares) -> Shares:
-    """What the stalls got for a line, as far as they have it still."""
-    agreed = _agreed_for(LineAllocation.objects.filter(line=line))
+    """What the stalls got for a line, after the discounts about it, as far as they have it still."""
+    agreed = _agreed_for(LineAllocation.objects.filter(Q(line=line) | Q(about=line)))
     return {key: min(part, has.get(key, Decimal(0))) for key, part in agreed.items()}
 
 

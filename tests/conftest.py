@@ -13,7 +13,8 @@ from cart import services as carts
 from cart.models import Cart, Product
 from cartsite.models import User
 from orders.models import Order
-from orders.placing import place
+from orders.placing import NOTHING_CHOSEN, place
+from orders.quoting import make_quote
 from payments import starting
 from payments.models import Payment
 from payments.simulator import Merchant, Simulator, serve
@@ -95,7 +96,7 @@ def place_order(fill_cart: Callable[..., tuple[Cart, str]]) -> Callable[..., Ord
 
     def order(*things: tuple[Product | Entry, int], user: User | None = None) -> Order:
         cart, token = fill_cart(*things, user=user)
-        agreed = carts.basket_of(token, user).fingerprint
+        agreed = make_quote(carts.basket_of(token, user), NOTHING_CHOSEN).fingerprint
         placed, _new = place(
             cart.uuid, token=token, user=user, agreed=agreed, name="Ada Shopper", email="ada@example.org"
         )

@@ -12,6 +12,7 @@ from bookings import capacity
 from bookings.models import Calendar, Entry, Pool
 from cart.models import Product, Stall
 from cartsite.models import User
+from orders.offers import CollectionSlot, DeliveryZone, Voucher
 
 
 class UserFactory(DjangoModelFactory[User]):
@@ -88,3 +89,51 @@ class EntryFactory(DjangoModelFactory[Entry]):
     ends_at = factory.LazyAttribute(lambda o: o.starts_at + timedelta(hours=3))
     price = Decimal("35.00")
     pool = factory.LazyAttribute(lambda o: capacity.new_pool(o.title, o.places))
+
+
+class CollectionSlotFactory(DjangoModelFactory[CollectionSlot]):
+    """A market day next week, where as many orders as `orders` says are fetched; any number unless told."""
+
+    class Meta:
+        model = CollectionSlot
+
+    class Params:
+        orders: int | None = None
+
+    name = "Saturday market"
+    place = "Town hall"
+    starts_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=6))
+    ends_at = factory.LazyAttribute(lambda o: o.starts_at + timedelta(hours=3))
+    orders_close_at = factory.LazyAttribute(lambda o: o.starts_at - timedelta(hours=12))
+    pool = factory.LazyAttribute(
+        lambda o: None if o.orders is None else capacity.new_pool(o.name, o.orders)  # type: ignore[attr-defined]
+    )
+
+
+class DeliveryZoneFactory(DjangoModelFactory[DeliveryZone]):
+    """The middle of Bristol, for £3.50."""
+
+    class Meta:
+        model = DeliveryZone
+
+    name = factory.Sequence(lambda n: f"Zone {n}")
+    postcodes = "BS1, BS2, BA2 4"
+    fee = Decimal("3.50")
+
+
+class VoucherFactory(DjangoModelFactory[Voucher]):
+    """Ten per cent off everything, as often as `uses` says; any number unless told."""
+
+    class Meta:
+        model = Voucher
+
+    class Params:
+        uses: int | None = None
+
+    code = factory.Sequence(lambda n: f"FRIENDS{n}")
+    title = "Friends of the market"
+    kind = Voucher.Kind.PERCENT
+    value = Decimal("10.00")
+    pool = factory.LazyAttribute(
+        lambda o: None if o.uses is None else capacity.new_pool(o.code, o.uses)  # type: ignore[attr-defined]
+    )

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
@@ -12,10 +13,11 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from cartsite.backoffice import RecordAdmin, RecordInline, log, path_of, person_of
+from cartsite.backoffice import RecordAdmin, RecordInline, log, may_erase, path_of, person_of
 from cartsite.templatetags.shop import in_words
-from orders import services
-from orders.models import LineAllocation, LineFact, Order, OrderContact, OrderEvent, OrderLine
+from orders import privacy, services
+from orders.admin.mail import MailPages, list_mail
+from orders.models import DeliveryAddress, LineAllocation, LineFact, Order, OrderContact, OrderEvent, OrderLine
 from payments import cancelling, ledger, releasing, sweeping
 from payments.desk import money_states, order_money, steps
 from payments.desk.order_money import MoneyForm
@@ -25,6 +27,11 @@ from payments.models import Movement, Payment, Refund
 class ContactInline(RecordInline):
     model = OrderContact
     fields = ["name", "email"]
+
+
+class AddressInline(RecordInline):
+    model = DeliveryAddress
+    fields = ["street", "town", "postcode", "instructions"]
 
 
 class LineInline(RecordInline):
@@ -56,15 +63,15 @@ class EventInline(RecordInline):
 
 
 @admin.register(Order)
-class OrderAdmin(RecordAdmin):
+class OrderAdmin(MailPages, RecordAdmin):
     list_display = ["number", "shown_status", "shown_total", "shown_money", "who", "placed_at", "closing_to"]
     list_filter = ["status", "placed_at", "closing_to"]
     search_fields = ["number", "contact__name", "contact__email", "lines__title"]
     list_select_related = ["contact"]
     ordering = ["-placed_at", "-pk"]
     exclude = ["key", "leased_until"]
-    inlines = [ContactInline, LineInline, PaymentInline, RefundInline, MovementInline, EventInline]
-    actions = ["ask_sumup", "cancel", "resend_confirmation", "mark_collected"]
+    inlines = [ContactInline, AddressInline, LineInline, PaymentInline, RefundInline, MovementInline, EventInline]
+    actions = ["ask_sumup", "cancel", "resend_confirmation", "mark_collected", "erase_contact"]
     change_form_outer_before_template = "admin/orders/order/summary.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -144,12 +151,42 @@ class OrderAdmin(RecordAdmin):
         collected = sum(services.collect_rest(line, by=person_of(request)) for line in lines)
         self.say(request, _("%(n)d line(s) marked as collected."), collected)
 
+    # --- Who ordered --------------------------------------------------------------------------------------------------
+
+    def has_erase_permission(self, request: HttpRequest) -> bool:
+        return may_erase(request)
+
+    @admin.action(description=_("Erase who ordered"), permissions=["erase"])
+    def erase_contact(self, request: HttpRequest, orders: QuerySet[Order]) -> HttpResponse:
+        """Name and addresses of these orders go, for a guest who asks for it; what the books need stays."""
+        return self.take_with_note(
+            request,
+            orders,
+            self._erase_contact,
+            title=_now("Erase who ordered"),
+            consequence=_now(
+                "Name, e-mail and delivery address are erased for good, and no more mail is sent. What was ordered and"
+                " paid stays. An order that is not over is left as it is."
+            ),
+        )
+
+    def _erase_contact(self, request: HttpRequest, order: Order, note: str) -> None:
+        try:
+            with transaction.atomic():
+                if privacy.erase_contact(order, by=person_of(request)):
+                    log(request, order, f"Erased who ordered: {note}")
+        except privacy.CannotErase as refusal:
+            self.message_user(request, str(refusal), messages.WARNING)
+        else:
+            self.message_user(request, _("%(order)s: who ordered is erased.") % {"order": order}, messages.SUCCESS)
+
     # --- What may be done about an order's money ----------------------------------------------------------------------
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        """The order, with its money in words above it."""
+        """The order, with its money in words above it, and its mail."""
         order = self.get_object(request, object_id)
-        more = _tell_about(order) if order else {}
+        more = _tell_about(order) | {"mails": list_mail(order)} if order else {}
+        more["buttons"] = [("erase_contact", _("Erase who ordered"))] if order and _is_known(request, order) else []
         return super().change_view(request, object_id, form_url, (extra_context or {}) | more)
 
     def money_view(self, request: HttpRequest, order_id: int) -> HttpResponse:
@@ -194,6 +231,11 @@ class OrderAdmin(RecordAdmin):
             return HttpResponseRedirect(path_of(order))
         told = _tell_about(order) | {"form": form, "outcome": outcome, "has_changed": bool(agreed), "original": order}
         return self.show_page(request, "admin/orders/order/confirm.html", str(form.title), **told)
+
+
+def _is_known(request: HttpRequest, order: Order) -> bool:
+    """Whether we know who ordered, and this person may erase that."""
+    return may_erase(request) and (hasattr(order, "contact") or hasattr(order, "address"))
 
 
 def _tell_about(order: Order) -> dict[str, Any]:

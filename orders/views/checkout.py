@@ -1,50 +1,89 @@
-"""Checkout: who orders, a last look at exactly what will be charged, and the way to SumUp."""
+"""Checkout: how it is handed over, who orders, a last look at exactly what will be charged, and the way to SumUp."""
 
-from django.http import HttpRequest, HttpResponse
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
-from cart.visitors import basket_for, token_of, user_of
+from cart.services import token_after_order
+from cart.visitors import basket_for, set_cart_cookie, token_of, user_of
 from cartsite import limits
+from cartsite.http import wants_fragment
 from cartsite.sorry import too_many
 from orders import access
-from orders.forms import CheckoutForm
+from orders.forms import CheckoutForm, ChoicesForm
 from orders.placing import CannotPlace, place
+from orders.quoting import make_quote
 from orders.views.paying import go_and_pay
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def checkout(request: HttpRequest) -> HttpResponse:
-    """Who orders, and a last look at exactly what will be charged; a POST places the order and leads to SumUp."""
-    if request.method == "POST":
-        return _place(request)
-    return _review(request, None)
+    """The review of what will be charged. A POST shows it with what was chosen (`update`), or places the order."""
+    if request.method != "POST":
+        return _review(request, ChoicesForm(), None)
+    if request.POST.get("voucher") and not limits.is_within(request, "voucher"):
+        return too_many(request)
+    if "update" in request.POST:
+        return _review(request, ChoicesForm(request.POST), None)
+    return _place(request)
 
 
-def _review(request: HttpRequest, form: CheckoutForm | None, reasons: tuple[str, ...] = ()) -> HttpResponse:
-    """The review page, with what was typed and why it did not go on."""
+def _review(
+    request: HttpRequest, choices: ChoicesForm, form: CheckoutForm | None, reasons: tuple[str, ...] = ()
+) -> HttpResponse:
+    """The review page, with what was chosen and typed, and why it did not go on (`form` None: nobody tried to)."""
     basket = basket_for(request)
     if not basket.items:
         return redirect("cart:detail")
-    fresh = {"cart": basket.items[0].cart.uuid, "agreed": basket.fingerprint}
-    if form is None:
-        user = user_of(request)
-        form = CheckoutForm(initial=fresh | ({"name": user.name, "email": user.email} if user else {}))
-    else:
-        form.data = form.data.copy()  # type: ignore[attr-defined]
-        form.data.update({name: str(value) for name, value in fresh.items()})  # type: ignore[attr-defined]
-    context = {"basket": basket, "form": form, "reasons": reasons}
-    return render(request, "orders/checkout.html", context, status=422 if form.is_bound else 200)
+    quote = make_quote(basket, choices.choices)
+    if choices.is_bound:
+        choices.tell(quote, with_gaps=form is not None)
+    fresh = {"cart": str(basket.items[0].cart.uuid), "agreed": quote.fingerprint}
+    context = {
+        "basket": basket,
+        "quote": quote,
+        "choices": choices,
+        "form": _with(fresh, form) if form else _untried(request, fresh),
+        "amiss": [problem.sentence for problem in quote.problems if problem.about == "basket"],
+        "reasons": _not_beside_a_field(reasons, choices),
+    }
+    if "update" in request.POST and wants_fragment(request):
+        return render(request, "orders/_checkout_review.html", context)
+    return render(request, "orders/checkout.html", context, status=422 if form else 200)
+
+
+def _untried(request: HttpRequest, fresh: dict[str, str]) -> CheckoutForm:
+    """The form as it was typed so far, without judging it; at first with what we know of whoever signed in."""
+    user = user_of(request)
+    known = {"name": user.name, "email": user.email} if user else {}
+    kept = {name: request.POST[name] for name in ("name", "email", "terms") if name in request.POST}
+    return CheckoutForm(initial=known | kept | fresh)
+
+
+def _with(fresh: dict[str, str], form: CheckoutForm) -> CheckoutForm:
+    """The form as it was sent, but about what is shown now."""
+    data: QueryDict = form.data.copy()  # type: ignore[attr-defined]
+    for name, value in fresh.items():
+        data[name] = value
+    form.data = data
+    return form
+
+
+def _not_beside_a_field(reasons: tuple[str, ...], choices: ChoicesForm) -> list[str]:
+    """The reasons that are not said beside a field anyway."""
+    beside = {sentence for errors in choices.errors.values() for sentence in errors} if choices.is_bound else set()
+    return [reason for reason in reasons if reason not in beside]
 
 
 def _place(request: HttpRequest) -> HttpResponse:
     if not limits.is_within(request, "order"):
         return too_many(request)
-    form = CheckoutForm(request.POST)
-    if not form.is_valid():
-        return _review(request, form)
+    form, choices = CheckoutForm(request.POST), ChoicesForm(request.POST)
+    if not (form.is_valid() and choices.is_valid()):
+        return _review(request, choices, form)
     data = form.cleaned_data
     try:
         order, _is_new = place(
@@ -54,7 +93,15 @@ def _place(request: HttpRequest) -> HttpResponse:
             agreed=data["agreed"],
             name=data["name"],
             email=data["email"],
+            chosen=choices.choices,
         )
     except CannotPlace as refusal:
-        return _review(request, form, refusal.reasons)
-    return access.remember(request, go_and_pay(request, order), order)
+        return _review(request, choices, form, refusal.reasons)
+    answer = access.remember(request, go_and_pay(request, order), order)
+    return set_cart_cookie(answer, token_after_order(token_of(request)))
+
+
+@require_safe
+def terms(request: HttpRequest) -> HttpResponse:
+    """What shoppers agree to, in the wording that is valid now."""
+    return render(request, "orders/terms.html", {"version": settings.TERMS_VERSION})

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Q, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
@@ -12,11 +13,12 @@ from django.views.decorators.http import require_safe
 
 from cartsite.http import wants_fragment
 from cartsite.models import Case
-from orders import access
+from orders import access, timeline
 from orders.models import LineFact, Order, OrderLine
 from orders.views.late import late_money
 from orders.views.paying import progress
-from payments import late, ledger, releasing, sweeping
+from orders.views.receipt import has_receipt
+from payments import cancelling, late, ledger, releasing, sweeping
 from payments.models import Movement, Payment, Refund
 
 
@@ -48,28 +50,38 @@ def _move_along(order: Order) -> None:
 
 def _context(order: Order) -> dict[str, Any]:
     """Everything that the order's page says, in the same few queries for any number of lines and refunds."""
+    lines = list(_lines_of(order))
+    told = _money(order)
     return {
         **progress(order),
-        **_money(order),
+        **told,
         **late_money(order, late.open_case(order)),
-        "lines": list(_lines_of(order)),
+        "lines": [line for line in lines if line.kind in OrderLine.GOODS],
+        "extras": [line for line in lines if line.kind not in OrderLine.GOODS],
+        "moments": timeline.tell(order, lines, told["movements"]),
+        "can_cancel": order.status == Order.Status.CONFIRMED and any(cancelling.is_offered(line) for line in lines),
+        "has_receipt": has_receipt(order, told["money"]),
+        "statement_name": settings.STATEMENT_NAME,
         "contact": getattr(order, "contact", None),
+        "address": getattr(order, "address", None),
     }
 
 
-def _lines_of(order: Order) -> Iterable[OrderLine]:
-    """The lines, each with how many of it were `cancelled`."""
-    cancelled = Coalesce(Sum("facts__quantity", filter=Q(facts__kind=LineFact.Kind.CANCELLED)), 0)
-    lines = order.lines.select_related("stall", "entry__calendar").prefetch_related("bookings")
-    return lines.annotate(cancelled=cancelled)
+def _lines_of(order: Order) -> Iterable[Any]:
+    """The lines, each with how many of it were `counted` for already, and how many of those `cancelled`."""
+    cancelled = Sum("facts__quantity", filter=Q(facts__kind=LineFact.Kind.CANCELLED))
+    lines = order.lines.select_related("stall", "entry__calendar", "slot", "zone").prefetch_related("bookings")
+    return lines.annotate(counted=Coalesce(Sum("facts__quantity"), 0), cancelled=Coalesce(cancelled, 0))
 
 
 def _money(order: Order) -> dict[str, Any]:
     """What was paid, what went back and what is on its way; all amounts are positive."""
     money = ledger.money_of(order)
-    movements = list(order.movements.filter(kind__in=Movement.SHOPPERS).order_by("happened_at", "pk"))
+    moved = order.movements.filter(kind__in=Movement.SHOPPERS).select_related("payment")
+    movements = list(moved.order_by("happened_at", "pk"))
     return {
         "money": money,
+        "movements": movements,
         "paid": [movement for movement in movements if movement.amount > 0],
         "charged_back": [(-each.amount, each.happened_at) for each in movements if each.kind == "chargeback"],
         "refunds": _refunds_to_tell(order),

@@ -32,6 +32,7 @@ def test_honey_and_two_places_are_bought_in_one_order(page: Page, workshop: Entr
     page.goto("/checkout/")
     page.fill("input[name=name]", "Ada Shopper")
     page.fill("input[name=email]", "ada@example.org")
+    page.check("input[name=terms]")
     page.get_by_role("button", name="pay").click()
     page.locator("button[value=decline]").click()
     page.locator("button[value=pay]").click()

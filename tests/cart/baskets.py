@@ -19,8 +19,19 @@ def cart_of(client: Client) -> Cart:
 
 
 def lines_of(cart: Cart) -> dict[str, int]:
-    """What is in a cart: how many of each title."""
-    return {item.thing.title: item.quantity for item in CartItem.objects.loaded().filter(cart=cart)}
+    """What is to be bought in a cart: how many of each title."""
+    return {item.thing.title: item.quantity for item in CartItem.objects.loaded().filter(cart=cart, saved_at=None)}
+
+
+def saved_in(cart: Cart) -> dict[str, int]:
+    """What a cart has saved for later: how many of each title."""
+    items = CartItem.objects.loaded().filter(cart=cart, saved_at__isnull=False)
+    return {item.thing.title: item.quantity for item in items}
+
+
+def item_of(cart: Cart, thing: Product | Entry) -> CartItem:
+    """The one line of a cart about this thing, saved or not."""
+    return next(item for item in CartItem.objects.loaded().filter(cart=cart) if item.thing == thing)
 
 
 def held_by(cart: Cart) -> dict[str, int]:

@@ -9,9 +9,9 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from cart.models import BurntToken, Cart, Product
+from cart.models import BurntToken, Cart, CartMerge, Product
 from cartsite.models import User
-from tests.cart.baskets import lines_of
+from tests.cart.baskets import lines_of, saved_in
 from tests.cart.problems import problem_in
 from tests.factories import UserFactory
 
@@ -51,6 +51,43 @@ def test_the_cart_the_user_had_is_joined(
 
     assert answer.json()["count"] == 3  # type: ignore[attr-defined]
     assert lines_of(mine) == {"Heather honey": 1, "Rye loaf": 2}
+
+
+def test_what_the_shopper_finds_changed_is_told_and_told_again_when_it_is_repeated(
+    sibling: Client, fill_cart: Fill, loaf: Product, honey: Product, shopper: User
+) -> None:
+    mine, _token = fill_cart((honey, 3), user=shopper)
+    _found, token = fill_cart((honey, 1), (loaf, 2))
+
+    bodies = [adopt(sibling, cart=token, user=shopper.uuid).json() for _ in range(3)]  # type: ignore[attr-defined]
+
+    said = ["Of Heather honey there are 3 now, as many as in the basket of your account."]
+    assert [body["changed"] for body in bodies] == [said] * 3
+    assert CartMerge.objects.count() == 1
+    assert lines_of(mine) == {"Heather honey": 3, "Rye loaf": 2}
+
+
+def test_on_the_way_to_the_checkout_the_users_other_lines_are_saved(
+    sibling: Client, fill_cart: Fill, loaf: Product, honey: Product, shopper: User
+) -> None:
+    mine, _token = fill_cart((honey, 3), user=shopper)
+    _found, token = fill_cart((loaf, 2))
+
+    bodies = [
+        adopt(sibling, cart=token, user=shopper.uuid, checkout=True).json()  # type: ignore[attr-defined]
+        for _ in range(2)
+    ]
+
+    assert [(body["count"], body["total"]) for body in bodies] == [(2, "13.00")] * 2
+    said = "What was in the basket of your account is saved for later: 3 x Heather honey."
+    assert [body["changed"] for body in bodies] == [[said]] * 2
+    assert (lines_of(mine), saved_in(mine)) == ({"Rye loaf": 2}, {"Heather honey": 3})
+
+
+def test_where_nothing_met_nothing_is_told(sibling: Client, fill_cart: Fill, loaf: Product, shopper: User) -> None:
+    _cart, token = fill_cart((loaf, 2))
+
+    assert adopt(sibling, cart=token, user=shopper.uuid).json()["changed"] == []  # type: ignore[attr-defined]
 
 
 def test_repeating_it_is_safe_and_gives_a_fresh_token(
@@ -119,6 +156,8 @@ def test_a_user_who_was_switched_off_gets_nothing(
         {"cart": 7, "user": SOMEBODY},
         {"cart": ["x"], "user": {"uuid": "x"}},
         {"cart": "\ud800", "user": SOMEBODY},
+        {"cart": "x", "user": SOMEBODY, "checkout": "perhaps"},
+        {"cart": "x", "user": SOMEBODY, "checkout": None},
     ],
     ids=str,
 )

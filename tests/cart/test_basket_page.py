@@ -398,6 +398,47 @@ def test_a_price_that_rose_is_shown_until_it_is_accepted(
     assert not services.basket_of(token, None).prices_rose
 
 
+def fields_of(page: str, button: str) -> dict[str, str]:
+    """What the form of this button sends."""
+    form = next(form for form in findall(r"<form.*?</form>", page.replace("\n", " ")) if button in form)
+    return dict(findall(r'name="(agreed|item)" value="([^"]*)"', form))
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["plain", "htmx"])
+def test_the_page_offers_to_accept_the_price_of_one_line(
+    fill_cart: Fill, honey: Product, loaf: Product, headers: dict[str, str]
+) -> None:
+    _cart, token = fill_cart((honey, 1), (loaf, 1))
+    client = visitor_with(token, Client(headers=headers))
+    Product.objects.update(price=Decimal("7.00"))
+    page = client.get("/cart/").content.decode()
+    item = findall(r'id="accept-(\d+)"', page)[0]
+
+    client.post("/cart/prices/", fields_of(page, f'id="accept-{item}"'))
+
+    assert findall(r'id="accept-(\d+)"', client.get("/cart/").content.decode()) == [
+        other for other in findall(r'id="accept-(\d+)"', page) if other != item
+    ]
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["plain", "htmx"])
+def test_prices_that_changed_since_the_page_was_shown_are_shown_again(
+    fill_cart: Fill, honey: Product, headers: dict[str, str]
+) -> None:
+    _cart, token = fill_cart((honey, 1))
+    client = visitor_with(token, Client(headers=headers))
+    Product.objects.update(price=Decimal("7.00"))
+    agreed = fields_of(client.get("/cart/").content.decode(), "Accept the new prices")
+    Product.objects.update(price=Decimal("8.00"))
+
+    answer = client.post("/cart/prices/", agreed)
+
+    assert answer.status_code == 422
+    assert "Your basket has changed. Please look at the prices again." in answer.content.decode()
+    assert "was £6.50, now £8.00 each" in answer.content.decode()
+    assert services.basket_of(token, None).prices_rose
+
+
 @pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["plain", "htmx"])
 def test_holds_are_renewed(fill_cart: Fill, loaf: Product, headers: dict[str, str]) -> None:
     cart, token = fill_cart((loaf, 1))

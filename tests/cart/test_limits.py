@@ -55,11 +55,38 @@ def test_changing_lines_counts_as_well(htmx: Client, honey: Product) -> None:
     assert lines_of(cart_of(htmx)) == {"Heather honey": 3}
 
 
-@pytest.mark.parametrize("address", ["/cart/renew/", "/cart/prices/"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/cart/renew/",
+        "/cart/prices/",
+        "/cart/together/",
+        "/cart/my-own/",
+        "/cart/merges/6f1d5c1e-0b0a-4c57-9a57-2f6d6a3a9a10/all-right/",
+    ],
+)
 def test_nothing_that_writes_is_without_a_limit(htmx: Client, honey: Product, address: str) -> None:
     add(htmx)
 
     assert [htmx.post(address).status_code for _ in range(3)] == [200, 200, 429]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/cart/merges/6f1d5c1e-0b0a-4c57-9a57-2f6d6a3a9a10/undo/",
+        "/cart/items/1/save/",
+        "/cart/items/1/bring-back/",
+        "/cart/items/1/",
+    ],
+)
+def test_nor_is_what_comes_to_nothing(htmx: Client, honey: Product, address: str) -> None:
+    add(htmx)
+
+    statuses = [htmx.post(address, {"quantity": "x"}).status_code for _ in range(3)]
+
+    assert statuses[-1] == 429
+    assert 429 not in statuses[:2]
 
 
 def test_reading_is_free(client: Client, honey: Product) -> None:

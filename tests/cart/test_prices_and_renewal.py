@@ -8,10 +8,12 @@ import pytest
 from time_machine import travel
 
 from bookings import capacity
-from bookings.models import Hold
+from bookings.models import Entry, Hold
 from cart import services
 from cart.models import Cart, Product
-from tests.cart.baskets import held_by, only_item
+from cart.services import Unavailable
+from orders.placing import CannotPlace, place
+from tests.cart.baskets import held_by, item_of, only_item
 
 pytestmark = pytest.mark.django_db
 
@@ -68,6 +70,50 @@ def test_adding_more_of_a_thing_is_no_yes_to_its_new_price(fill_cart: Fill, hone
     services.add(cart, Product.objects.get(pk=honey.pk), 1)
 
     assert services.basket_of(token, None).prices_rose
+
+
+def test_one_line_alone_may_be_accepted(fill_cart: Fill, honey: Product, loaf: Product) -> None:
+    cart, token = fill_cart((honey, 1), (loaf, 1))
+    cost(honey, "7.00")
+    cost(loaf, "7.00")
+
+    services.accept_prices(cart, item_id=item_of(cart, loaf).pk)
+
+    assert [item.price_rose for item in services.basket_of(token, None).items] == [True, False]
+
+
+def test_a_yes_to_prices_that_changed_again_meanwhile_is_none(fill_cart: Fill, honey: Product) -> None:
+    cart, token = fill_cart((honey, 1))
+    cost(honey, "7.00")
+    agreed = services.basket_of(token, None).fingerprint
+    cost(honey, "9.00")
+
+    with pytest.raises(Unavailable, match="look at the prices again"):
+        services.accept_prices(cart, agreed)
+
+    assert services.basket_of(token, None).prices_rose
+
+
+def test_placing_refuses_until_the_line_is_accepted_or_removed(
+    fill_cart: Fill, honey: Product, loaf: Product, workshop: Entry
+) -> None:
+    cart, token = fill_cart((honey, 1), (loaf, 1), (workshop, 1))
+    cost(honey, "7.00")
+    cost(loaf, "7.00")
+    refused = []
+
+    for step in (
+        lambda: services.accept_prices(cart, item_id=item_of(cart, honey).pk),
+        lambda: services.set_quantity(cart, item_of(cart, loaf).pk, 0),
+    ):
+        basket = services.basket_of(token, None)
+        with pytest.raises(CannotPlace, match="Some prices have gone up"):
+            place(cart.uuid, token=token, user=None, agreed=basket.fingerprint, name="Ada", email="ada@example.org")
+        refused.append(basket.prices_rose)
+        step()
+
+    assert refused == [True, True]
+    assert not services.basket_of(token, None).prices_rose
 
 
 def test_renewing_holds_a_cart_for_another_15_minutes_and_an_hour_at_most(fill_cart: Fill, loaf: Product) -> None:

@@ -7,11 +7,11 @@ import pytest
 from django.utils import timezone
 
 from cart import services
-from cart.models import Cart, CartItem, Product
+from cart.models import Cart, CartItem, CartMerge, Product
 from cart.tasks import purge_abandoned
 from cartsite.models import User
 from orders.models import Order
-from tests.cart.baskets import lines_of, taken
+from tests.cart.baskets import item_of, lines_of, saved_in, taken
 
 pytestmark = pytest.mark.django_db
 
@@ -72,6 +72,50 @@ def test_a_cart_that_was_merged_goes_without_the_one_it_went_into(
 
     assert Cart.objects.get() == mine
     assert lines_of(mine) == {"Heather honey": 2}
+
+
+def test_a_users_own_cart_is_kept_for_them_with_what_they_saved(
+    fill_cart: Fill, honey: Product, loaf: Product, shopper: User
+) -> None:
+    cart = untouched_for(400, fill_cart((honey, 1), (loaf, 2), user=shopper)[0])
+    services.save_for_later(cart, item_of(cart, loaf).pk)
+    untouched_for(400, cart)
+
+    assert services.purge_abandoned() == 0
+
+    assert (lines_of(cart), saved_in(cart)) == ({"Heather honey": 1}, {"Rye loaf": 2})
+
+
+def test_a_users_cart_with_nothing_in_it_goes(fill_cart: Fill, shopper: User) -> None:
+    untouched_for(31, fill_cart(user=shopper)[0])
+
+    assert services.purge_abandoned() == 1
+
+    assert not Cart.objects.exists()
+
+
+def test_an_anonymous_cart_goes_with_what_it_saved(fill_cart: Fill, loaf: Product) -> None:
+    cart, _token = fill_cart((loaf, 2))
+    services.save_for_later(cart, item_of(cart, loaf).pk)
+    untouched_for(31, cart)
+
+    assert services.purge_abandoned() == 1
+
+    assert not CartItem.objects.exists()
+
+
+def test_how_two_carts_met_is_forgotten_once_nothing_tells_of_it(
+    fill_cart: Fill, honey: Product, shopper: User
+) -> None:
+    fill_cart((honey, 1), user=shopper)
+    for _ in range(2):
+        services.adopt(fill_cart((honey, 2))[1], shopper)
+    last = CartMerge.objects.latest("pk")
+    CartMerge.objects.update(made_at=timezone.now() - timedelta(days=31))
+
+    services.purge_abandoned()
+
+    assert CartMerge.objects.get() == last
 
 
 def test_the_timer_goes_on_until_all_are_gone(fill_cart: Fill, loaf: Product, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from cart import services
 from cart.models import Cart, Product
 from cartsite.models import User
 from tests.cart.queries import asked
-from tests.factories import CalendarFactory, EntryFactory, ProductFactory, StallFactory
+from tests.factories import CalendarFactory, EntryFactory, ProductFactory, StallFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -80,6 +80,41 @@ def test_the_cart_page_asks_once_for_5_lines_and_for_100(fill_cart: Fill) -> Non
         counts.append(len(statements))
 
     assert counts == [1, 1]
+
+
+def test_the_cart_page_asks_no_more_for_saved_lines_news_and_another_basket(fill_cart: Fill, shopper: User) -> None:
+    things = many_things(9)
+    fill_cart(*((thing, 2) for thing in things[:6]), user=shopper)
+    _found, token = fill_cart(*((thing, 1) for thing in things[3:]))
+    cart, token = services.adopt(token, shopper, keep_presented=True)
+    assert cart.last_merge is not None
+    client = visitor_with(token)
+    client.force_login(shopper)
+    pages, counts = [], []
+
+    for _ in range(2):
+        with asked() as statements:
+            pages.append(client.get("/cart/", headers={"HX-Request": ""}).content.decode())
+        counts.append(len([statement for statement in statements if "cart_" in statement]))
+        client.cookies["cart"] = services.undo_merge(token, shopper, cart.last_merge.uuid)
+
+    assert (pages[0].count("data-item="), pages[0].count("data-saved=")) == (6, 6)
+    assert ("Undo" in pages[0], "There is another basket" in pages[1]) == (True, True)
+    assert counts == [1, 1]
+
+
+def test_meeting_a_large_cart_asks_no_more_than_meeting_a_small_one(fill_cart: Fill) -> None:
+    counts = []
+    for lines in (3, 30):
+        user = UserFactory.create()
+        fill_cart(*((thing, 2) for thing in many_things(lines)), user=user)
+        _found, token = fill_cart(*((thing, 1) for thing in many_things(3)))
+        with asked() as statements:
+            cart, _fresh = services.adopt(token, user)
+        counts.append(len(statements))
+        assert cart.last_merge is not None
+
+    assert counts[0] == counts[1] <= 25
 
 
 def test_the_cart_page_of_a_visitor_without_a_cart_asks_nothing(client: Client) -> None:

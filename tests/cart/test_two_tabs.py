@@ -16,7 +16,8 @@ from cart.models import Cart, CartItem, Product, hash_token
 from cart.services import Unavailable, UnknownCart
 from cartsite.models import User
 from orders.models import Order
-from orders.placing import CannotPlace, place
+from orders.placing import NOTHING_CHOSEN, CannotPlace, place
+from orders.quoting import make_quote
 from tests.bookings.blocked import wait_until_somebody_is_blocked
 from tests.cart.baskets import held_by, lines_of, only_item, taken
 from tests.concurrency import results_of, run_at_once
@@ -126,7 +127,7 @@ def order_of(token: str, user: User | None = None) -> Callable[[], tuple[Order, 
         basket.items[0].cart.uuid,
         token=token,
         user=user,
-        agreed=basket.fingerprint,
+        agreed=make_quote(basket, NOTHING_CHOSEN).fingerprint,
         name="Ada Shopper",
         email="ada@example.org",
     )
@@ -189,18 +190,18 @@ def test_ordering_and_signing_in_elsewhere_at_once_never_block_each_other(
         Cart.objects.filter(ordered_at=None).delete()
 
 
-def test_an_order_of_a_user_does_not_wait_for_whoever_adopts_for_them(
+def test_an_order_of_a_user_and_whoever_adopts_for_them_wait_for_each_other_in_turn(
     fill_cart: Fill, shopper: User, honey: Product
 ) -> None:
-    """The deadlock in slow motion: one has the cart and needs the user, the other has the user and needs the cart."""
-    cart, token = fill_cart((honey, 1), user=shopper)
+    """The deadlock in slow motion: both take the user first, so neither has a cart that the other one needs."""
+    _cart, token = fill_cart((honey, 1), user=shopper)
     _found, anonymous = fill_cart((honey, 2))
     locked = threading.Event()
     order = order_of(token, shopper)
 
     def place_slowly() -> Any:
         with transaction.atomic():
-            Cart.objects.select_for_update(no_key=True).get(pk=cart.pk)
+            User.objects.select_for_update(no_key=True).get(pk=shopper.pk)
             locked.set()
             wait_until_somebody_is_blocked()
             return order()

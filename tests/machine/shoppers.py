@@ -11,7 +11,8 @@ from cart import services as carts
 from cart.models import Cart
 from cartsite.models import Case, User
 from orders.models import Order
-from orders.placing import CartChanged, place
+from orders.placing import NOTHING_CHOSEN, CartChanged, place
+from orders.quoting import make_quote
 from payments import late, releasing, schedule, starting, sweeping
 from payments.models import Payment
 from tests.machine.acts import DICE, Acts, Idle, act, one_of, some
@@ -44,7 +45,7 @@ class Shoppers(Acts):
         basket = carts.basket_of(token, user)
         if not basket.items:
             raise Idle
-        cart, agreed = basket.items[0].cart, basket.fingerprint
+        cart, agreed = basket.items[0].cart, make_quote(basket, NOTHING_CHOSEN).fingerprint
         order, is_new = place(cart.uuid, token=token, user=user, agreed=agreed, name="Ada", email="ada@example.org")
         assert is_new
         assert order.total == basket.total, "14: it costs what the database said when it was shown"

@@ -14,7 +14,8 @@ from cart.models import Cart, CartItem
 from cart.services import Basket
 from cartsite.models import User
 from orders.models import Order
-from orders.placing import place
+from orders.placing import NOTHING_CHOSEN, place
+from orders.quoting import Choices, make_quote
 from tests.invariants import assert_pool_balances
 
 ROOMS = ("cartsite", "bookings", "cart", "orders", "payments")
@@ -25,20 +26,35 @@ HTMX = {"HX-Request": "true"}
 
 def basket_in(cart: Cart) -> Basket:
     """What is in this cart now."""
-    return Basket(list(CartItem.objects.loaded().filter(cart=cart)))
+    return Basket(list(CartItem.objects.loaded().filter(cart=cart, saved_at=None)))
 
 
-def place_cart(cart: Cart, token: str, *, user: User | None = None, agreed: str | None = None) -> Order:
+def agreed_for(cart: Cart, chosen: Choices = NOTHING_CHOSEN) -> str:
+    """What a review page of this cart would show now, in short."""
+    return make_quote(basket_in(cart), chosen).fingerprint
+
+
+def place_cart(
+    cart: Cart,
+    token: str,
+    *,
+    user: User | None = None,
+    agreed: str | None = None,
+    chosen: Choices = NOTHING_CHOSEN,
+    email: str = EMAIL,
+) -> Order:
     """Place the cart as it is, or as a page showed it before."""
-    seen = basket_in(cart).fingerprint if agreed is None else agreed
-    order, _is_new = place(cart.uuid, token=token, user=user, agreed=seen, name=NAME, email=EMAIL)
+    seen = agreed_for(cart, chosen) if agreed is None else agreed
+    order, _is_new = place(cart.uuid, token=token, user=user, agreed=seen, name=NAME, email=email, chosen=chosen)
     return order
 
 
-def typed(cart: Cart, **changes: str) -> dict[str, str]:
+def typed(cart: Cart, *, chosen: Choices = NOTHING_CHOSEN, **changes: str) -> dict[str, str]:
     """What a browser posts from the checkout page."""
-    seen = {"cart": str(cart.uuid), "agreed": basket_in(cart).fingerprint}
-    return {"name": NAME, "email": EMAIL, **seen, **changes}
+    seen = {"cart": str(cart.uuid), "agreed": agreed_for(cart, chosen)}
+    address = {name: value for name, value in vars(chosen.address).items() if value}
+    choices = {"voucher": chosen.voucher, "handover": chosen.handover, **address}
+    return {"name": NAME, "email": EMAIL, "terms": "on", **choices, **seen, **changes}
 
 
 def visitor(token: str = "") -> Client:

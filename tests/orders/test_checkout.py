@@ -19,7 +19,7 @@ from payments.models import Payment
 from payments.simulator import Simulator
 from tests.concurrency import results_of, run_at_once
 from tests.factories import EntryFactory, ProductFactory
-from tests.orders.acts import EMAIL, HTMX, NAME, all_rows, basket_in, place_cart, typed, visitor
+from tests.orders.acts import EMAIL, HTMX, NAME, agreed_for, all_rows, place_cart, typed, visitor
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +43,7 @@ def test_the_review_shows_exactly_what_will_be_charged(fill_cart: FillCart, hone
     assert response.status_code == 200
     for needed in ("Heather honey", "£19.50", "Bread workshop", "£70.00", "£89.50", str(cart.uuid)):
         assert needed in said
-    assert f'value="{basket_in(cart).fingerprint}"' in said
+    assert f'value="{agreed_for(cart)}"' in said
 
 
 def test_who_signed_in_need_not_type_their_name(fill_cart: FillCart, honey: Product, shopper: User) -> None:
@@ -274,7 +274,7 @@ def test_a_corrected_form_can_be_sent_at_once(fill_cart: FillCart, honey: Produc
 
     said = text_of(client.post("/checkout/", typed(cart, email="grace")))
     shown = dict(re.findall(r'name="(cart|agreed)" value="([^"]+)"', said))
-    response = client.post("/checkout/", {"name": NAME, "email": EMAIL, **shown})
+    response = client.post("/checkout/", {"name": NAME, "email": EMAIL, "terms": "on", **shown})
 
     assert response["Location"] == Payment.objects.get().checkout_url
 

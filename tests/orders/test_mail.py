@@ -18,7 +18,7 @@ from django.utils import timezone
 from bookings.models import Booking, Entry
 from cart.models import Product
 from cartsite.models import Case, Message
-from orders import mail, services
+from orders import letters, mail, services
 from orders.models import Order, OrderContact
 from orders.tasks import send_owed_mail
 from payments import casework, late, ledger, refunds
@@ -156,7 +156,7 @@ def test_a_mail_keeps_its_message_id_from_try_to_try(
 ) -> None:
     settings.PUBLIC_URL = "https://shop.example:8443"
     # The server said yes, and the process died before it could mark the mail.
-    monkeypatch.setattr(Message, "mark_sent", lambda _message: None)
+    monkeypatch.setattr(Message, "mark_sent", lambda _message: False)
 
     send_owed_mail()
     with time_machine.travel(timezone.now() + timedelta(minutes=6)):
@@ -361,7 +361,7 @@ def test_the_mail_and_the_rule_name_the_same_moment(came_late: Order) -> None:
     for snoozed_until in (None, datetime(2026, 7, 9, 8, 0, tzinfo=UTC)):
         Case.objects.update(snoozed_until=snoozed_until)
 
-        said = mail._facts_for(came_late, Message(kind="late_payment", occurrence=str(payment.uuid)))
+        said = letters.KINDS["late_payment"].facts(came_late, str(payment.uuid))
 
         assert said["goes_back_at"] == late.goes_back_at(late_case())
 
@@ -411,6 +411,7 @@ def test_money_that_a_shopper_has_back_writes_one_mail(paid_late: Order, mailout
 def test_a_mail_about_nothing_delays_no_other(
     other: Order, confirmed: Order, mailoutbox: Outbox, kind: str, occurrence: str
 ) -> None:
+    Order.objects.filter(pk=other.pk).update(status="expired")
     Message.objects.filter(subject_uuid=other.uuid).update(kind=kind, occurrence=occurrence)
 
     send_owed_mail()
@@ -429,6 +430,28 @@ def test_a_mail_that_was_sent_is_not_sent_again(confirmed: Order, mailoutbox: Ou
         send_owed_mail()
 
     assert len(mailoutbox) == 1
+
+
+def test_each_mail_that_went_out_is_written_down_on_its_order(confirmed: Order, mailoutbox: Outbox) -> None:
+    send_owed_mail()
+    send_owed_mail()
+
+    (event,) = confirmed.events.filter(kind__startswith="mail")
+    assert (event.kind, event.data, event.cause, event.by) == ("mail_sent", {"mail": "confirmation"}, "", None)
+
+
+def test_a_mail_is_marked_and_written_down_together(
+    confirmed: Order, mailoutbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_arguments: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Order, "record", die)
+
+    with pytest.raises(KeyboardInterrupt):
+        send_owed_mail()
+
+    assert owed().status == "owed"
 
 
 def test_a_mail_owed_again_is_another_mail(confirmed: Order, mailoutbox: Outbox) -> None:
@@ -520,6 +543,8 @@ def test_a_mail_that_failed_twelve_times_is_a_case(confirmed: Order, settings: A
     fail_twelve_times()
 
     assert (owed().status, owed().tries) == ("failed", 12)
+    event = confirmed.events.get(kind="mail_failed")
+    assert (event.cause, event.data) == ("many tries", {"mail": "confirmation"})
     case = Case.objects.get()
     assert (case.kind, case.subject_uuid) == ("mail_failed", confirmed.uuid)
     assert confirmed.number in case.what_happened
@@ -573,7 +598,7 @@ def test_an_address_that_is_refused_delays_no_other_mail(
     send_owed_mail()
 
     assert [sent.to for sent in mailoutbox] == [["ada@example.org"]]
-    assert Message.objects.get(subject_uuid=other.uuid).tries == 1
+    assert Message.objects.get(subject_uuid=other.uuid).status == "failed"
 
 
 def test_a_mail_that_cannot_be_composed_delays_no_other(
@@ -591,27 +616,29 @@ def test_a_mail_that_cannot_be_composed_delays_no_other(
 def test_a_broken_template_blocks_nothing(
     other: Order, confirmed: Order, mailoutbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    render = mail.render_to_string
+    render = letters.render_to_string
 
     def broken(template: str, context: dict[str, Any]) -> str:
         if context["order"] == other:
             raise RuntimeError("a broken template")
         return render(template, context)
 
-    monkeypatch.setattr(mail, "render_to_string", broken)
+    monkeypatch.setattr(letters, "render_to_string", broken)
 
     send_owed_mail()
 
     assert [sent.to for sent in mailoutbox] == [["ada@example.org"]]
 
 
-def test_mail_of_an_erased_person_fails_quietly(other: Order, confirmed: Order, mailoutbox: Outbox) -> None:
+def test_mail_of_an_erased_person_is_dropped(other: Order, confirmed: Order, mailoutbox: Outbox) -> None:
     OrderContact.objects.filter(order=other).delete()
 
     send_owed_mail()
 
     assert len(mailoutbox) == 1
-    assert Message.objects.get(subject_uuid=other.uuid).status == "owed"
+    dropped = Message.objects.get(subject_uuid=other.uuid)
+    assert (dropped.status, dropped.tries, dropped.leased_until) == ("dropped", 0, None)
+    assert not Case.objects.exists()
 
 
 def test_no_log_holds_an_address_or_a_secret(

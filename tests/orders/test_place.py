@@ -19,7 +19,7 @@ from cartsite.models import Message, User
 from orders.models import NUMBER_ALPHABET, LineAllocation, Order, OrderContact, OrderEvent, OrderLine, new_number
 from orders.placing import CannotPlace, CartChanged, place
 from tests.factories import ProductFactory, StallFactory
-from tests.orders.acts import EMAIL, NAME, all_rows, basket_in, place_cart
+from tests.orders.acts import EMAIL, NAME, agreed_for, all_rows, place_cart
 
 pytestmark = pytest.mark.django_db
 
@@ -281,7 +281,7 @@ def test_a_cart_that_changed_since_it_was_shown_is_shown_again(
     fill_cart: FillCart, honey: Product, change: str
 ) -> None:
     cart, token = fill_cart((honey, 2), (ProductFactory(), 1))
-    seen = basket_in(cart).fingerprint
+    seen = agreed_for(cart)
     match change:
         case "more":
             carts.add(cart, honey, 1)
@@ -301,7 +301,7 @@ def test_a_cart_that_changed_since_it_was_shown_is_shown_again(
 
 def test_a_thing_that_was_taken_out_and_put_in_again_is_shown_again(fill_cart: FillCart, honey: Product) -> None:
     cart, token = fill_cart((honey, 2))
-    seen = basket_in(cart).fingerprint
+    seen = agreed_for(cart)
     carts.set_quantity(cart, cart.items.get().pk, 0)
 
     with pytest.raises(CannotPlace, match="empty"):
@@ -430,7 +430,7 @@ def test_a_cart_that_was_merged_into_another_cannot_be_placed(
 
 def test_placing_a_cart_again_gives_the_first_order(fill_cart: FillCart, honey: Product, workshop: Entry) -> None:
     cart, token = fill_cart((honey, 1), (workshop, 2))
-    agreed = basket_in(cart).fingerprint
+    agreed = agreed_for(cart)
     first = place_cart(cart, token, agreed=agreed)
     before = all_rows()
 

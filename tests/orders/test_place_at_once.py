@@ -10,7 +10,7 @@ from cart.models import Cart, Product
 from orders.models import Order, OrderContact, OrderEvent, OrderLine
 from orders.placing import CannotPlace
 from tests.concurrency import results_of, run_at_once
-from tests.orders.acts import assert_pools_balance, basket_in, place_cart
+from tests.orders.acts import agreed_for, assert_pools_balance, place_cart
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -19,7 +19,7 @@ FillCart = Callable[..., tuple[Cart, str]]
 
 def test_a_cart_placed_by_eight_at_once_is_one_order(fill_cart: FillCart, honey: Product, workshop: Entry) -> None:
     cart, token = fill_cart((honey, 1), (workshop, 2))
-    agreed = basket_in(cart).fingerprint
+    agreed = agreed_for(cart)
 
     outcomes = run_at_once(*[lambda: place_cart(cart, token, agreed=agreed)] * 8)
 

@@ -17,7 +17,7 @@ from payments import ledger
 from payments.models import Payment, Refund
 from payments.sumup import Event, Transaction
 from tests.factories import EntryFactory, ProductFactory
-from tests.orders.acts import basket_in, holder_of, place_cart, statements
+from tests.orders.acts import agreed_for, holder_of, place_cart, statements
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +27,7 @@ MOST_TO_LOOK = 17  # 14 without late money and refunds that failed
 
 
 def cost_of_placing(cart: Cart, token: str, user: User | None = None) -> list[str]:
-    agreed = basket_in(cart).fingerprint
+    agreed = agreed_for(cart)
     with statements() as sent:
         place_cart(cart, token, user=user, agreed=agreed)
     return sent

@@ -5,19 +5,29 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from bookings.models import Booking, Entry, Pool
-from cart.models import Product
-from cartsite.models import Case, User
+from cart.models import Cart, Product
+from cartsite.models import Case, Message, User
 from orders import services as orders
-from orders.models import LineFact, Order
+from orders.handover import Address
+from orders.models import LineFact, Order, OrderLine
+from orders.quoting import Choices
 from payments import cancelling, casework, ledger, refunds, releasing, starting
-from payments.cancelling import CannotCancel, Part
+from payments.cancelling import CannotCancel, LooksDifferent, Part, Plan
 from payments.models import Payment, Refund
 from payments.refunds import Wish
 from payments.simulator import Simulator
 from tests.concurrency import run_at_once
-from tests.factories import EntryFactory, ProductFactory
+from tests.factories import (
+    CollectionSlotFactory,
+    DeliveryZoneFactory,
+    EntryFactory,
+    ProductFactory,
+    VoucherFactory,
+)
+from tests.orders.acts import place_cart
 from tests.payments.money import (
     ask_back,
     balances,
@@ -37,12 +47,25 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
 committed = pytest.mark.django_db(transaction=True)  # for tests in which others look on, or act at once
 
 PlaceOrder = Callable[..., Order]
+Shop = Callable[..., Payment]
+ADDRESS = Address("1 Quay Street", "Bristol", "BS1 3AB")
 
 
 @pytest.fixture
 def jars(db: None) -> Product:
     """Ten jars, and no more."""
     return ProductFactory(title="Jam", price=Decimal("4.00"), stock=10)
+
+
+@pytest.fixture
+def shop(fill_cart: Callable[..., tuple[Cart, str]], sumup: Simulator) -> Shop:
+    """Order these things, with these choices at the checkout, and pay; the payment."""
+
+    def order(*things: tuple[Product | Entry, int], **choices: Any) -> Payment:
+        cart, token = fill_cart(*things)
+        return pay(starting.start(place_cart(cart, token, chosen=Choices(**choices))), sumup)
+
+    return order
 
 
 @pytest.fixture
@@ -276,6 +299,354 @@ def test_of_eight_who_call_the_same_places_off_at_once_one_does(paid: Payment, s
     assert sum(outcome.error is None for outcome in outcomes) == 1
     assert Refund.objects.get().amount == pounds(70)
     assert taken(workshop) == 0
+
+
+def test_staff_give_back_what_was_paid_after_the_discount(shop: Shop, jars: Product, staff: User) -> None:
+    """Three jars at £4.00 with 10 % off came to £10.80."""
+    payment = shop((jars, 3), voucher=VoucherFactory().code)
+
+    one = cancelling.cancel_parts([part(payment, "product", 1)], by=staff, reason="Broken")
+    two = cancelling.cancel_parts([part(payment, "product", 2)], by=staff, reason="Broken too")
+
+    assert [refund.amount for refund in one + two] == [pounds("3.60"), pounds("7.20")]
+    assert ledger.money_of(payment.order).net == 0
+
+
+def test_staff_keep_nothing_whatever_the_rule_says(paid: Payment, staff: User) -> None:
+    OrderLine.objects.update(kept_percent=50, cancel_until=None)
+
+    (refund,) = cancelling.cancel_parts([part(paid, "entry", 1)], by=staff, reason="Ill")
+
+    assert (refund.amount, refund.approved_at) == (pounds(35), None)
+
+
+def test_all_that_must_go_back_by_hand_is_one_case_with_its_sum(order: Order, staff: User) -> None:
+    casework.take_cash(order, order.total, by=staff, note="At the stall")
+    parts = [Part(order.lines.get(kind="product"), 1), Part(order.lines.get(kind="entry"), 1)]
+
+    cancelling.cancel_parts(parts, by=staff, reason="Ill")
+
+    assert case(Case.Kind.OVERPAID).at_stake == pounds("41.50")
+
+
+def test_what_nobody_fetches_any_more_frees_its_place_at_the_collection(shop: Shop, jars: Product, staff: User) -> None:
+    slot = CollectionSlotFactory(orders=1)
+    payment = shop((jars, 3), handover=str(slot.uuid))
+
+    cancelling.cancel_parts([part(payment, "product", 2)], by=staff, reason="Broken")
+    assert Pool.objects.get(pk=slot.pool_id).taken == 1
+    cancelling.cancel_parts([part(payment, "product", 1)], by=staff, reason="Broken too")
+
+    assert Pool.objects.get(pk=slot.pool_id).taken == 0
+
+
+# --- By the shopper ---------------------------------------------------------------------------------------------------
+
+
+def wanted(order: Order, **quantities: int) -> dict[int, int]:
+    """So many of the lines of a kind, by their positions."""
+    return {order.lines.get(kind=kind).position: quantity for kind, quantity in quantities.items()}
+
+
+def cancel(order: Order, by: User | None = None, **quantities: int) -> Plan:
+    """Look at what it comes to, and say yes."""
+    order = fresh(order)
+    chosen = wanted(order, **quantities)
+    agreed = cancelling.plan_for(order, chosen).fingerprint
+    return cancelling.cancel_for_shopper(order, chosen, agreed=agreed, by=by)
+
+
+def test_a_shopper_gets_the_money_for_some_of_it_back_without_anybody_approving(
+    paid: Payment, sumup: Simulator, workshop: Entry
+) -> None:
+    plan = cancel(paid.order, entry=1)
+
+    refund = Refund.objects.get()
+    assert (plan.back, plan.kept, plan.is_whole, plan.by_card) == (pounds(35), 0, False, True)
+    assert (refund.amount, refund.line, refund.requested_by, refund.approved_by) == (
+        pounds(35),
+        paid.order.lines.get(kind="entry"),
+        None,
+        None,
+    )
+    assert refund.approved_at is not None
+    assert (fresh(paid.order).status, taken(workshop)) == ("confirmed", 1)
+    sweep_money()
+    assert went_back(sumup, paid) == [pounds(35)]
+
+
+def test_a_whole_order_cancelled_by_its_shopper_goes_back_in_one_sum(
+    paid: Payment, jars: Product, workshop: Entry, shopper: User
+) -> None:
+    plan = cancel(paid.order, shopper, product=3, entry=2)
+
+    assert plan.is_whole
+    assert fresh(paid.order).status == "cancelled"
+    assert (stock(jars), taken(workshop)) == (0, 0)
+    assert set(Booking.objects.values_list("status", flat=True)) == {"cancelled"}
+    assert [refund.amount for refund in Refund.objects.all()] == [pounds(82)]
+    assert ledger.money_of(paid.order).net == 0
+
+
+def test_what_the_rule_keeps_is_kept_rounded_half_up(paid: Payment) -> None:
+    """12.5 % of £35.00 is £4.375."""
+    OrderLine.objects.filter(kind="entry").update(kept_percent=Decimal("12.50"))
+
+    plan = cancel(paid.order, entry=1)
+
+    assert (plan.kept, plan.back) == (pounds("4.38"), pounds("30.62"))
+    assert Refund.objects.get().amount == pounds("30.62")
+
+
+@pytest.mark.parametrize("portions", [(3,), (1, 1, 1), (2, 1), (1, 2)])
+def test_in_whatever_portions_the_same_is_kept(shop: Shop, portions: tuple[int, ...]) -> None:
+    """Three at £3.33 with 10 % off came to £8.99; a third of that is kept."""
+    payment = shop((ProductFactory(price=Decimal("3.33")), 3), voucher=VoucherFactory().code)
+    OrderLine.objects.filter(kind="product").update(kept_percent=Decimal("33.33"))
+    OrderLine.objects.filter(kind="product").update(quantity=3)
+
+    for portion in portions:
+        cancel(payment.order, product=portion)
+
+    paid_for_them = payment.order.total
+    kept = (paid_for_them * Decimal("0.3333")).quantize(Decimal("0.01"))
+    assert ledger.money_of(payment.order).net == kept
+    assert ledger.money_of(payment.order).promised == paid_for_them - kept
+
+
+def test_where_everything_is_kept_it_is_called_off_without_a_refund(paid: Payment, workshop: Entry) -> None:
+    OrderLine.objects.filter(kind="entry").update(kept_percent=100)
+
+    plan = cancel(paid.order, entry=2)
+
+    assert (plan.back, plan.kept) == (0, pounds(70))
+    assert (Refund.objects.count(), taken(workshop), open_cases()) == (0, 0, [])
+
+
+def test_delivery_goes_back_with_the_last_of_the_goods(shop: Shop, jars: Product, workshop: Entry) -> None:
+    DeliveryZoneFactory(fee=Decimal("3.50"))
+    payment = shop((jars, 3), (workshop, 2), handover="delivery", address=ADDRESS)
+
+    first = cancel(payment.order, product=2)
+    last = cancel(payment.order, product=1)
+
+    assert [plan.back for plan in (first, last)] == [pounds(8), pounds("7.50")]
+    assert [promise.line.kind for promise in last.promises] == ["product", "fee"]
+    assert fresh(payment.order).status == "confirmed"
+
+
+def test_delivery_goes_back_only_once(shop: Shop, jars: Product, workshop: Entry) -> None:
+    DeliveryZoneFactory(fee=Decimal("3.50"))
+    payment = shop((jars, 3), (workshop, 2), handover="delivery", address=ADDRESS)
+    cancel(payment.order, product=3)
+
+    cancel(payment.order, entry=2)
+
+    assert ledger.money_of(payment.order).net == 0
+    assert ledger.money_of(payment.order).promised == payment.order.total
+
+
+def test_delivery_does_not_go_back_while_something_was_delivered(shop: Shop, jars: Product, staff: User) -> None:
+    DeliveryZoneFactory(fee=Decimal("3.50"))
+    payment = shop((jars, 3), handover="delivery", address=ADDRESS)
+    orders.record_fact(payment.order.lines.get(kind="product"), LineFact.Kind.COLLECTED, 1, by=staff)
+
+    plan = cancel(payment.order, product=2)
+
+    assert plan.back == pounds(8)
+    assert fresh(payment.order).status == "completed"
+
+
+def test_a_whole_order_with_everything_in_it_gives_all_of_its_money_back(
+    shop: Shop, jars: Product, workshop: Entry
+) -> None:
+    DeliveryZoneFactory(fee=Decimal("3.50"))
+    voucher = VoucherFactory(uses=1)
+    payment = shop((jars, 3), (workshop, 2), handover="delivery", address=ADDRESS, voucher=voucher.code)
+
+    plan = cancel(payment.order, product=3, entry=2)
+
+    assert (plan.back, plan.kept) == (payment.order.total, 0)
+    assert fresh(payment.order).status == "cancelled"
+    assert Pool.objects.get(pk=voucher.pool_id).taken == 0
+    assert ledger.money_of(payment.order).net == 0
+
+
+def test_once_the_rest_was_collected_cancelling_completes_the_order(paid: Payment, staff: User) -> None:
+    orders.collect_rest(paid.order.lines.get(kind="product"), by=staff)
+
+    plan = cancel(paid.order, entry=2)
+
+    assert not plan.is_whole
+    assert fresh(paid.order).status == "completed"
+
+
+def test_too_late_is_too_late_even_if_the_page_was_shown_in_time(paid: Payment, later: Later) -> None:
+    order = fresh(paid.order)
+    chosen = wanted(order, entry=1)
+    agreed = cancelling.plan_for(order, chosen).fingerprint
+    before = standing(order)
+    later(days=5, seconds=1)  # the workshop is in a week, and may be cancelled until two days before
+
+    with pytest.raises(CannotCancel):
+        cancelling.cancel_for_shopper(order, chosen, agreed=agreed, by=None)
+
+    assert standing(order) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"cancel_until": None}, "never"),
+        ({"cancel_until": "2020-01-01T00:00:00Z"}, "over"),
+    ],
+)
+def test_what_the_rules_forbid_is_not_offered(paid: Payment, change: dict[str, Any], said: str) -> None:
+    OrderLine.objects.filter(kind="entry").update(**change)
+
+    offers = cancelling.offers_for(paid.order)
+
+    assert [offer.line.kind for offer in offers] == ["product"]
+    with pytest.raises(CannotCancel):
+        cancelling.plan_for(paid.order, wanted(paid.order, entry=1))
+
+
+def test_an_entry_that_was_called_off_is_not_offered_its_money_goes_back_anyway(paid: Payment, workshop: Entry) -> None:
+    Entry.objects.filter(pk=workshop.pk).update(cancelled_at=timezone.now())
+
+    assert [offer.line.kind for offer in cancelling.offers_for(paid.order)] == ["product"]
+
+
+@pytest.mark.parametrize("status", ["awaiting_payment", "expired", "cancelled", "completed"])
+def test_only_a_confirmed_order_is_cancelled_this_way(order: Order, status: str) -> None:
+    Order.objects.filter(pk=order.pk).update(status=status)
+
+    assert cancelling.offers_for(fresh(order)) == []
+    Order.objects.filter(pk=order.pk).update(status="awaiting_payment")
+
+
+@pytest.mark.parametrize("chosen", [{}, {0: 0}, {0: 4}, {0: -1}, {1: 3}, {7: 1}, {0: 1, 7: 1}])
+def test_a_made_up_choice_moves_nothing(paid: Payment, chosen: dict[int, int]) -> None:
+    before = standing(paid.order)
+
+    with pytest.raises(CannotCancel):
+        cancelling.cancel_for_shopper(paid.order, chosen, agreed="", by=None)
+
+    assert standing(paid.order) == before
+
+
+def test_a_fee_or_a_discount_is_never_cancelled_by_itself(shop: Shop, jars: Product) -> None:
+    DeliveryZoneFactory(fee=Decimal("3.50"))
+    payment = shop((jars, 3), handover="delivery", address=ADDRESS, voucher=VoucherFactory().code)
+
+    for line in payment.order.lines.exclude(kind="product"):
+        with pytest.raises(CannotCancel):
+            cancelling.plan_for(payment.order, {line.position: 1})
+
+
+def test_saying_yes_twice_gives_money_back_once(paid: Payment) -> None:
+    chosen = wanted(paid.order, entry=1)
+    agreed = cancelling.plan_for(paid.order, chosen).fingerprint
+    cancelling.cancel_for_shopper(paid.order, chosen, agreed=agreed, by=None)
+    after = standing(paid.order)
+
+    with pytest.raises(LooksDifferent):
+        cancelling.cancel_for_shopper(paid.order, chosen, agreed=agreed, by=None)
+
+    assert standing(paid.order) == after
+
+
+def test_if_the_sum_changed_meanwhile_the_shopper_looks_again(paid: Payment, staff: User) -> None:
+    chosen = wanted(paid.order, product=3, entry=2)
+    agreed = cancelling.plan_for(paid.order, chosen).fingerprint
+    ask_back(paid, "10.00", staff)
+    before = standing(paid.order)
+
+    with pytest.raises(LooksDifferent):
+        cancelling.cancel_for_shopper(paid.order, chosen, agreed=agreed, by=None)
+
+    assert standing(paid.order) == before
+    assert cancelling.plan_for(paid.order, chosen).back == pounds(72)
+
+
+def test_what_came_by_hand_becomes_a_case_and_the_plan_says_so(order: Order, staff: User) -> None:
+    casework.take_cash(order, order.total, by=staff, note="At the stall")
+
+    plan = cancel(order, product=1, entry=2)
+
+    assert not plan.by_card
+    assert (Refund.objects.count(), open_cases()) == (0, ["overpaid"])
+    assert case(Case.Kind.OVERPAID).at_stake == order.total
+    assert fresh(order).status == "cancelled"
+
+
+def test_free_places_are_given_back_without_money(place_order: PlaceOrder) -> None:
+    order = place_order((EntryFactory(price=0), 2))
+
+    plan = cancel(order, entry=2)
+
+    assert (plan.back, fresh(order).status, open_cases()) == (0, "cancelled", [])
+
+
+def test_the_shopper_is_owed_one_mail_for_each_time(paid: Payment) -> None:
+    cancel(paid.order, entry=1)
+    cancel(paid.order, product=1)
+
+    assert Message.objects.filter(kind="cancelled").count() == 2
+
+
+def test_a_crash_while_the_money_is_asked_for_leaves_all_as_it_was(
+    paid: Payment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = standing(paid.order)
+
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError("The process dies here")
+
+    monkeypatch.setattr(refunds, "approve", fail)
+    with pytest.raises(RuntimeError):
+        cancel(paid.order, entry=1)
+
+    assert standing(paid.order) == before
+
+
+@committed
+def test_of_eight_tabs_that_say_yes_at_once_one_does(paid: Payment, workshop: Entry) -> None:
+    chosen = wanted(paid.order, entry=1)
+    agreed = cancelling.plan_for(paid.order, chosen).fingerprint
+
+    outcomes = run_at_once(
+        *[lambda: cancelling.cancel_for_shopper(fresh(paid.order), chosen, agreed=agreed, by=None)] * 8
+    )
+
+    assert sum(outcome.error is None for outcome in outcomes) == 1
+    assert all(isinstance(outcome.error, CannotCancel | None) for outcome in outcomes)
+    assert Refund.objects.get().amount == pounds(35)
+    assert taken(workshop) == 1
+
+
+@committed
+@pytest.mark.parametrize("rival", ["staff", "door", "counter"])
+def test_shopper_and_somebody_else_at_once_never_count_the_same_thing_twice(
+    paid: Payment, staff: User, rival: str
+) -> None:
+    chosen = wanted(paid.order, product=3, entry=2)
+    agreed = cancelling.plan_for(paid.order, chosen).fingerprint
+    lines = {line.kind: line for line in paid.order.lines.all()}
+    does: dict[str, Callable[[], Any]] = {
+        "staff": lambda: cancelling.cancel_order(paid.order, by=staff, reason="Ill"),
+        "door": lambda: orders.record_fact(lines["entry"], LineFact.Kind.ATTENDED, 1, by=staff),
+        "counter": lambda: orders.collect_rest(lines["product"], by=staff),
+    }
+
+    outcomes = run_at_once(
+        lambda: cancelling.cancel_for_shopper(fresh(paid.order), chosen, agreed=agreed, by=None), does[rival]
+    )
+
+    shopper_did = outcomes[0].error is None
+    assert isinstance(outcomes[0].error, CannotCancel | None)
+    assert ledger.money_of(paid.order).promised == (pounds(82) if shopper_did or rival == "staff" else 0)
+    assert LineFact.objects.count() == (0 if shopper_did or rival == "staff" else 1)
 
 
 # --- A part-paid order ------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from payments import releasing, sending, settling, starting, sweeping
 from payments.models import Payment
 from payments.simulator import Simulator
 from tests.concurrency import results_of, run_at_once
+from tests.orders.acts import agreed_for
 from tests.payments.records import Later, events_of, fresh, make_due, open_cases, sweep, sweep_until_quiet, taken
 from tests.payments.wire import Wire, die_in_call
 
@@ -509,7 +510,7 @@ def test_a_basket_that_came_back_can_be_ordered_again(
     cart, token = fill_cart()
     let_go(order, cart=cart)
 
-    agreed = carts.basket_of(token, None).fingerprint
+    agreed = agreed_for(cart)
     again, is_new = place(cart.uuid, token=token, user=None, agreed=agreed, name="Ada", email="ada@example.org")
 
     assert is_new
@@ -540,7 +541,7 @@ def test_a_cart_ordered_meanwhile_gets_nothing_and_the_holds_are_given_back(
 ) -> None:
     cart, token = fill_cart((honey, 1))
     let_go(order, cart=cart)
-    agreed = carts.basket_of(token, None).fingerprint
+    agreed = agreed_for(cart)
     other, _new = place(cart.uuid, token=token, user=None, agreed=agreed, name="Ada", email="ada@example.org")
 
     later(minutes=1)

@@ -32,7 +32,7 @@ def shop(sumup: Simulator, entry: Entry, chance: random.Random) -> str:
         visitor.post("/cart/items/", {"product": "HONEY", "quantity": chance.randint(1, 3)})
         review = visitor.get("/checkout/")
         hidden = dict(re.findall(r'name="(cart|agreed)" value="([^"]+)"', review.content.decode()))
-        answer = visitor.post("/checkout/", {"name": "Ada", "email": "ada@example.org", **hidden})
+        answer = visitor.post("/checkout/", {"name": "Ada", "email": "ada@example.org", "terms": "on", **hidden})
         assert answer.status_code == 302, answer.content
         payment = Payment.objects.get(checkout_url=answer["Location"])
         return act(sumup, visitor, payment, chance)

@@ -1,0 +1,266 @@
+"""Filling a cart: every write locks the cart first, so two tabs never undo each other."""
+
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from bookings import capacity
+from bookings.models import Entry, Hold, Pool
+from cart.basket import Basket, Unavailable
+from cart.models import Cart, CartItem, Product
+
+MOST_PER_LINE = 999
+
+
+def check_line(thing: Product | Entry, quantity: int) -> None:
+    """Raise Unavailable unless so many of this thing may be bought now, whether or not there is room."""
+    if not 1 <= quantity <= MOST_PER_LINE:
+        raise Unavailable(_("Choose a quantity from 1 to %(most)d.") % {"most": MOST_PER_LINE})
+    if not thing.is_on_sale:
+        raise Unavailable(_("%(title)s is no longer on sale.") % {"title": thing.title})
+
+
+def _too_few(thing: Product | Entry) -> Unavailable:
+    """Why there is not enough of it, in words for the shopper."""
+    free = Pool.objects.get(pk=thing.pool_id or 0).free
+    if not free:
+        return Unavailable(_("%(title)s is sold out.") % {"title": thing.title})
+    return Unavailable(
+        ngettext("Only %(free)d more of %(title)s is left.", "Only %(free)d more of %(title)s are left.", free)
+        % {"title": thing.title, "free": free}
+    )
+
+
+def basket_in(cart: Cart) -> Basket:
+    """What is in this cart, in one query."""
+    return Basket(CartItem.objects.loaded().filter(cart=cart), cart=cart)
+
+
+# --- Lines ------------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def add(cart: Cart, thing: Product | Entry, quantity: int) -> Basket:
+    """Put so many more of a thing into a locked cart, claiming what is scarce; Unavailable if it cannot be had.
+
+    A line of it that was saved for later comes back with it, at the price the shopper saw then.
+    """
+    basket = basket_in(cart)
+    item, saved = _line_for(basket, cart, thing)
+    check_line(thing, item.quantity + quantity)
+    _set_quantity(item, item.quantity + quantity)
+    if saved is not None:
+        saved.delete()
+    if thing.pool is not None:
+        thing.pool.taken += quantity  # so that the page which is rendered next need not read it again
+    return basket
+
+
+def _line_for(basket: Basket, cart: Cart, thing: Product | Entry) -> tuple[CartItem, CartItem | None]:
+    """The basket's line of a thing, of none yet if it is new, and the saved one that it makes needless."""
+    item = next((item for item in basket.items if item.thing == thing), None)
+    saved = next((line for line in basket.saved if line.thing == thing), None)
+    if saved is not None:
+        basket.saved.remove(saved)
+    if item is not None:
+        return item, saved
+    if saved is not None:
+        saved.saved_at, saved.quantity = None, 0
+        item = saved
+    else:
+        product, entry = (thing, None) if isinstance(thing, Product) else (None, thing)
+        item = CartItem(cart=cart, product=product, entry=entry, quantity=0, seen_price=thing.price)
+    basket.items.append(item)
+    return item, None
+
+
+@transaction.atomic
+def set_quantity(cart: Cart, item_id: int, quantity: int) -> Basket:
+    """Make a line of a locked cart so many; 0 removes it, which is always allowed, also what was saved for later.
+
+    Raises Unavailable if they cannot be had, CartItem.DoesNotExist if the cart has no such line.
+    """
+    basket = basket_in(cart)
+    if quantity == 0:
+        _remove(basket, _find(basket.lines, item_id))
+        return basket
+    item = _find(basket.items, item_id)
+    if quantity > item.quantity:  # taking fewer is always allowed, even of what is no longer on sale
+        check_line(item.thing, quantity)
+    _set_quantity(item, quantity)
+    return basket
+
+
+def _find(lines: Iterable[CartItem], item_id: int) -> CartItem:
+    item = next((line for line in lines if line.pk == item_id), None)
+    if item is None:
+        raise CartItem.DoesNotExist
+    return item
+
+
+def _set_quantity(item: CartItem, quantity: int) -> None:
+    """Change a line and make its hold fit; things that are not counted need none."""
+    if item.thing.pool_id is not None:
+        try:
+            item.hold = fit_hold(item, quantity)
+        except capacity.SoldOut:
+            raise _too_few(item.thing) from None
+    item.quantity = quantity
+    item.save()
+
+
+def fit_hold(item: CartItem, quantity: int) -> Hold:
+    """A scarce line's hold, made to fit this quantity, or a new one; SoldOut if there is no room."""
+    if item.hold is None:
+        return capacity.claim(item.thing.pool_id or 0, quantity, capacity.cart_hold_ends())
+    return capacity.resize(item.hold, quantity)
+
+
+def _remove(basket: Basket, item: CartItem) -> None:
+    (basket.items if item.saved_at is None else basket.saved).remove(item)
+    item.delete()
+    if item.hold_id:
+        capacity.give_back([item.hold_id])
+
+
+# --- Saved for later --------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def save_for_later(cart: Cart, item_id: int) -> Basket:
+    """Set a line of a locked cart aside and give back what it held; one that is saved already stays so.
+
+    Raises CartItem.DoesNotExist if the cart has no such line.
+    """
+    basket = basket_in(cart)
+    item = _find(basket.lines, item_id)
+    if item.saved_at is None:
+        hold, twin = item.hold_id, next((line for line in basket.saved if line.key == item.key), None)
+        put_aside(cart, item, twin)
+        capacity.give_back([hold] if hold else [])
+    return Basket(line for line in basket.lines if line.pk)
+
+
+def put_aside(cart: Cart, item: CartItem, twin: CartItem | None) -> None:
+    """Make of a line (perhaps another cart's) a saved one of this cart, with the larger quantity of it and its twin.
+
+    `twin` is what the cart has saved of that thing already. Whatever the line held is the caller's to give back.
+    """
+    if twin is not None:
+        item.quantity = max(item.quantity, twin.quantity)
+        item.seen_price = min(item.seen_price, twin.seen_price)
+        twin.delete()
+    item.cart, item.hold, item.saved_at = cart, None, item.saved_at or timezone.now()
+    item.save()
+
+
+@transaction.atomic
+def bring_back(cart: Cart, item_id: int) -> Basket:
+    """Put what a locked cart has saved into its basket again, claiming what is scarce: the larger quantity, no sum.
+
+    Its price is still the one that was seen then. Raises Unavailable if it cannot be had, and it stays saved;
+    CartItem.DoesNotExist if the cart has no such line.
+    """
+    basket = basket_in(cart)
+    line = _find(basket.lines, item_id)
+    if line.saved_at is None:
+        return basket
+    item = next((item for item in basket.items if item.key == line.key), line)
+    quantity = max(item.quantity, line.quantity)
+    check_line(item.thing, quantity)
+    if item is not line:
+        line.delete()
+    item.saved_at, item.seen_price = None, min(item.seen_price, line.seen_price)
+    _set_quantity(item, quantity)
+    return Basket(line for line in basket.lines if line.pk)
+
+
+# --- Ordering again ---------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def add_again(cart: Cart, wanted: Iterable[tuple[Product | Entry, int]]) -> list[str]:
+    """Put things that were ordered before into a locked cart, as far as they can be had: twice asked is once put.
+
+    Of what is in it already the larger quantity counts. Sentences name what is gone, or came in a smaller number.
+    """
+    basket, wishes = basket_in(cart), list(wanted)
+    # All holds before any pool, and pools by primary key: so no two of these wait for each other.
+    capacity.lock(item.hold_id for item in basket.items if item.hold_id)
+    in_turn = sorted(range(len(wishes)), key=lambda n: wishes[n][0].pool_id or 0)
+    said = {n: _put_again(basket, cart, *wishes[n]) for n in in_turn}
+    return [said[n] for n in range(len(wishes)) if said[n]]
+
+
+def _put_again(basket: Basket, cart: Cart, thing: Product | Entry, quantity: int) -> str:
+    """Have so many of a thing in the basket, or as many as there are; a sentence if those are fewer."""
+    if not thing.is_on_sale:
+        return _("%(title)s is no longer on sale.") % {"title": thing.title}
+    item, saved = _line_for(basket, cart, thing)
+    wish = min(max(quantity, item.quantity), MOST_PER_LINE)
+    if not _can_have(item, wish):
+        fewer = min(wish, _most_of(item))
+        if fewer > item.quantity:
+            _can_have(item, fewer)
+    if saved is not None:
+        saved.delete()
+    return "" if item.quantity >= wish else _how_many_came(item)
+
+
+def _can_have(item: CartItem, quantity: int) -> bool:
+    """Whether the line could be made so many; if not, nothing has changed."""
+    try:
+        _set_quantity(item, quantity)
+    except Unavailable:
+        return False
+    return True
+
+
+def _most_of(item: CartItem) -> int:
+    """How many of a scarce thing its line could have at this moment: what it holds, what is free, what has expired."""
+    holds = Hold.objects.expired().filter(pool=item.thing.pool_id).exclude(pk=item.hold_id or 0)
+    expired = holds.aggregate(sum=Sum("quantity"))["sum"] or 0
+    held = Hold.objects.filter(pk=item.hold_id or 0).aggregate(sum=Sum("quantity"))["sum"] or 0
+    return held + expired + (Pool.objects.get(pk=item.thing.pool_id or 0).free or 0)
+
+
+def _how_many_came(item: CartItem) -> str:
+    """Why a thing that was ordered before came in a smaller number, or not at all."""
+    if not item.quantity:
+        return _("%(title)s is sold out.") % {"title": item.thing.title}
+    return ngettext(
+        "There is only %(n)d of %(title)s: that is in your basket.",
+        "There are only %(n)d of %(title)s: those are in your basket.",
+        item.quantity,
+    ) % {"title": item.thing.title, "n": item.quantity}
+
+
+# --- Prices and holds -------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def accept_prices(cart: Cart, agreed: str = "", item_id: int | None = None) -> Basket:
+    """The shopper agrees to what the lines of a locked cart cost now, or to one line's price.
+
+    `agreed` is the fingerprint of the basket that the page showed: if it has changed since, they agreed to other
+    prices, and must look again. Raises Unavailable then.
+    """
+    basket = basket_in(cart)
+    if agreed and agreed != basket.fingerprint:
+        raise Unavailable(_("Your basket has changed. Please look at the prices again."))
+    rose = [item for item in basket.items if item.price_rose and item_id in (None, item.pk)]
+    for item in rose:
+        item.seen_price = item.thing.price
+    CartItem.objects.bulk_update(rose, ["seen_price"])
+    return basket
+
+
+@transaction.atomic
+def renew(cart: Cart) -> int:
+    """Let the live holds of a locked cart last another 15 minutes, an hour at most; how many there were."""
+    holds = CartItem.objects.filter(cart=cart, hold__isnull=False).values_list("hold_id", flat=True)
+    return capacity.renew(list(holds))

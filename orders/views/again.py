@@ -1,0 +1,42 @@
+"""The same once more: what was ordered goes into the visitor's basket."""
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from bookings.models import Entry
+from cart.filling import add_again
+from cart.models import Product
+from cart.visitors import open_cart_for, set_cart_cookie
+from cartsite import limits
+from cartsite.sorry import too_many
+from orders import access
+from orders.models import Order, OrderLine
+
+
+@never_cache
+@require_POST
+def again(request: HttpRequest, number: str) -> HttpResponse:
+    """Put the order's goods and places into the basket as far as they can be had, at the prices of today."""
+    order = access.find_order(request, number)
+    if not limits.is_within(request, "hold"):
+        return too_many(request)
+    with transaction.atomic():
+        cart, token = open_cart_for(request)
+        gone = add_again(cart, _things_of(order))
+    for sentence in gone:
+        messages.warning(request, sentence)
+    if not gone:
+        messages.success(request, _("What you ordered is in your basket once more."))
+    return set_cart_cookie(redirect("cart:detail"), token)
+
+
+def _things_of(order: Order) -> list[tuple[Product | Entry, int]]:
+    """What was ordered, and how many of each."""
+    lines = order.lines.filter(kind__in=OrderLine.GOODS)
+    lines = lines.select_related("product__stall", "product__pool", "entry__calendar__stall", "entry__pool")
+    return [(thing, line.quantity) for line in lines if (thing := line.product or line.entry)]

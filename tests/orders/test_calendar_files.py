@@ -1,0 +1,258 @@
+"""The file for the shopper's own calendar: right in every zone, and always about the same events."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.message import Message as Part
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import icalendar
+import pytest
+from django.test import Client
+
+from bookings.models import Booking, Entry
+from cart.models import Product
+from cartsite.models import User
+from orders import calendar_files, mail, services
+from orders.models import Order
+from tests.factories import CalendarFactory, EntryFactory
+from tests.orders.acts import holder_of
+from tests.orders.letterbox import Outbox
+
+pytestmark = pytest.mark.django_db
+
+PlaceOrder = Callable[..., Order]
+LONDON = ZoneInfo("Europe/London")
+
+
+@pytest.fixture
+def confirmed(order: Order, settings: Any) -> Order:
+    """One jar of honey and two places, paid for."""
+    settings.PUBLIC_URL = "https://shop.example:8443"
+    services.confirm(order, cause="paid")
+    return order
+
+
+def read(text: str) -> icalendar.Calendar:
+    """The file as another program reads it."""
+    assert text.replace("\r\n", "").count("\n") == 0  # RFC 5545: lines end so
+    return icalendar.Calendar.from_ical(text)
+
+
+def the_event(text: str) -> icalendar.Event:
+    (event,) = read(text).events
+    return event
+
+
+def files_of(mailoutbox: Outbox) -> dict[str, Part]:
+    """The calendar files of the last mail, by their method."""
+    parts = [part for part in mailoutbox[-1].message().walk() if part.get_content_type() == "text/calendar"]
+    return {str(part.get_param("method")): part for part in parts}
+
+
+def text_in(part: Part) -> str:
+    content = part.get_payload(decode=True)
+    assert isinstance(content, bytes)
+    return content.decode()
+
+
+def enter(place_order: PlaceOrder, zone: str, starts_at: datetime, ends_at: datetime) -> str:
+    """The file of a place at an entry somewhere."""
+    calendar = CalendarFactory(time_zone=zone)
+    entry = EntryFactory(calendar=calendar, starts_at=starts_at, ends_at=ends_at)
+    order = place_order((entry, 1))
+    services.confirm(order, cause="paid")
+    return calendar_files.write_places(order)
+
+
+def test_each_place_bought_is_in_the_file(confirmed: Order, workshop: Entry) -> None:
+    calendar = read(calendar_files.write_places(confirmed))
+
+    line = confirmed.lines.get(kind="entry")
+    (event,) = calendar.events
+    assert (calendar["METHOD"], calendar["VERSION"]) == ("PUBLISH", "2.0")
+    assert (event["UID"], event["SEQUENCE"], event["STATUS"]) == (f"{line.uuid}@shop.example", 0, "CONFIRMED")
+    assert event["SUMMARY"] == "Bread workshop"
+    assert event.start == workshop.starts_at.replace(microsecond=0)
+    assert event.end == workshop.ends_at.replace(microsecond=0)
+    assert str(event.start.tzinfo) == "Europe/London"
+    codes = Booking.objects.order_by("pk").values_list("code", flat=True)
+    assert str(event["DESCRIPTION"]).split("\n") == [
+        f"Order {confirmed.number}",
+        *(f"Your code: {code}" for code in codes),
+        confirmed.secret_link,
+    ]
+    assert "LOCATION" not in event
+
+
+def test_the_place_is_named(confirmed: Order, workshop: Entry) -> None:
+    workshop.calendar.place = "The Old Bakehouse, Mill Lane; back door"
+    workshop.calendar.save()
+
+    assert the_event(calendar_files.write_places(confirmed))["LOCATION"] == "The Old Bakehouse, Mill Lane; back door"
+
+
+@pytest.mark.parametrize(
+    ("zone", "starts_at", "ends_at", "said"),
+    [
+        # Across the change to winter time and to summer time, and where none ever comes.
+        ("Europe/London", (2027, 10, 30, 22), (2027, 10, 31, 4), ["20271030T230000", "20271031T040000"]),
+        ("Europe/London", (2027, 3, 27, 23), (2027, 3, 28, 3), ["20270327T230000", "20270328T040000"]),
+        ("Asia/Kolkata", (2027, 7, 1, 17), (2027, 7, 1, 20), ["20270701T223000", "20270702T013000"]),
+        ("America/New_York", (2027, 7, 1, 17), (2027, 7, 1, 20), ["20270701T130000", "20270701T160000"]),
+    ],
+)
+def test_times_are_the_calendars_own_across_every_clock_change(
+    place_order: PlaceOrder, zone: str, starts_at: tuple[int, ...], ends_at: tuple[int, ...], said: list[str]
+) -> None:
+    begins, ends = (datetime(*moment, tzinfo=UTC) for moment in (starts_at, ends_at))  # type: ignore[misc, arg-type]
+
+    text = enter(place_order, zone, begins, ends)
+
+    assert f"DTSTART;TZID={zone}:{said[0]}" in text
+    assert f"DTEND;TZID={zone}:{said[1]}" in text
+    assert (the_event(text).start, the_event(text).end) == (begins, ends)
+    (described,) = read(text).timezones
+    assert described["TZID"] == zone
+    ours = described.to_tz(lookup_tzid=False)
+    for moment in (begins, ends):
+        assert moment.astimezone(ours).utcoffset() == moment.astimezone(ZoneInfo(zone)).utcoffset()
+
+
+def test_the_hour_that_comes_twice_is_not_mistaken(place_order: PlaceOrder) -> None:
+    begins = datetime(2027, 10, 31, 0, 30, tzinfo=UTC)  # 01:30 in London; an hour later it is 01:30 again
+
+    text = enter(place_order, "Europe/London", begins, begins + timedelta(hours=1))
+
+    assert "DTSTART;TZID=Europe/London:20271031T013000" in text
+    assert "DTEND:20271031T013000Z" in text
+    assert the_event(text).end - the_event(text).start.astimezone(UTC) == timedelta(hours=1)
+
+
+def test_every_entry_is_an_event_of_its_own(place_order: PlaceOrder, workshop: Entry) -> None:
+    other = EntryFactory(calendar=CalendarFactory(time_zone="Asia/Kolkata"))
+    order = place_order((workshop, 2), (other, 1))
+    services.confirm(order, cause="paid")
+
+    calendar = read(calendar_files.write_places(order))
+
+    assert len({event["UID"] for event in calendar.events}) == 2
+    assert {zone["TZID"] for zone in calendar.timezones} == {"Europe/London", "Asia/Kolkata"}
+
+
+def test_what_staff_typed_adds_no_lines(confirmed: Order) -> None:
+    confirmed.lines.filter(kind="entry").update(title="Bread\r\nATTENDEE:mailto:all@example.org")
+
+    event = the_event(calendar_files.write_places(confirmed))
+
+    assert "ATTENDEE" not in event
+    assert "ATTENDEE" in event["SUMMARY"]
+
+
+def test_goods_make_no_file(place_order: PlaceOrder, honey: Product) -> None:
+    order = place_order((honey, 1))
+    services.confirm(order, cause="paid")
+
+    assert (calendar_files.write_places(order), calendar_files.write_gone(order)) == ("", "")
+
+
+def test_an_order_that_is_not_paid_makes_no_file(order: Order) -> None:
+    assert (calendar_files.write_places(order), calendar_files.write_gone(order)) == ("", "")
+
+
+# --- What changes
+
+
+def test_places_that_are_all_gone_are_taken_out(confirmed: Order, staff: User) -> None:
+    before = the_event(calendar_files.write_places(confirmed))
+    services.cancel_confirmed(confirmed, by=staff, cause="staff")
+
+    assert calendar_files.write_places(confirmed) == ""
+    gone = calendar_files.write_gone(confirmed)
+    assert read(gone)["METHOD"] == "CANCEL"
+    event = the_event(gone)
+    assert (event["UID"], event["STATUS"]) == (before["UID"], "CANCELLED")
+    assert event["SEQUENCE"] > before["SEQUENCE"]
+    assert "Your code" not in event["DESCRIPTION"]
+
+
+def test_a_line_with_places_left_is_updated(confirmed: Order, staff: User) -> None:
+    before = the_event(calendar_files.write_places(confirmed))
+    services.cancel_some(confirmed.lines.get(kind="entry"), 1, by=staff)
+
+    assert calendar_files.write_gone(confirmed) == ""
+    event = the_event(calendar_files.write_places(confirmed))
+    assert (event["UID"], event["STATUS"]) == (before["UID"], "CONFIRMED")
+    assert event["SEQUENCE"] > before["SEQUENCE"]
+    assert str(event["DESCRIPTION"]).count("Your code") == 1
+
+
+def test_every_change_counts_higher(confirmed: Order, staff: User) -> None:
+    seen = [the_event(calendar_files.write_places(confirmed))["SEQUENCE"]]
+    for _time in range(2):
+        services.cancel_confirmed(confirmed, by=staff, cause="staff")
+        seen.append(the_event(calendar_files.write_gone(confirmed))["SEQUENCE"])
+        services.revive(confirmed, cause="staff", by=staff)
+        seen.append(the_event(calendar_files.write_places(confirmed))["SEQUENCE"])
+
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_the_confirmation_brings_the_file(confirmed: Order, mailoutbox: Outbox) -> None:
+    mail.send_owed()
+
+    ((method, part),) = files_of(mailoutbox).items()
+    assert (method, part.get_filename()) == ("PUBLISH", f"{confirmed.number}.ics")
+    assert part.get_content_disposition() == "attachment"
+    assert the_event(text_in(part))["SEQUENCE"] == 0
+
+
+def test_a_cancellation_brings_what_is_gone_and_what_is_left(
+    place_order: PlaceOrder, workshop: Entry, staff: User, mailoutbox: Outbox
+) -> None:
+    order = place_order((workshop, 2), (EntryFactory(title="Cheese workshop"), 1))
+    services.confirm(order, cause="paid")
+    mail.send_owed()
+    bread, cheese = order.lines.all()
+    services.cancel_some(bread, 1, by=staff)
+    services.cancel_some(cheese, 1, by=staff)
+    services.owe_mail(order, "cancelled", occurrence="part-1")
+
+    mail.send_owed()
+
+    files = files_of(mailoutbox)
+    assert the_event(text_in(files["CANCEL"]))["SUMMARY"] == "Cheese workshop"
+    assert the_event(text_in(files["PUBLISH"]))["SUMMARY"] == "Bread workshop"
+    assert files["CANCEL"].get_filename() == f"{order.number}-cancel.ics"
+
+
+# --- To download
+
+
+def file_path(order: Order) -> str:
+    return f"/orders/{order.number}/calendar.ics"
+
+
+def test_the_file_can_be_downloaded_by_whoever_may_see_the_order(confirmed: Order) -> None:
+    answer = holder_of(confirmed).get(file_path(confirmed))
+
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/calendar; charset=utf-8"
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{confirmed.number}.ics"'
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert the_event(answer.content.decode())["SUMMARY"] == "Bread workshop"
+
+
+def test_nobody_else_can_download_it(confirmed: Order, client: Client, shopper: User) -> None:
+    client.force_login(shopper)
+
+    assert client.get(file_path(confirmed)).status_code == 404
+    assert client.get("/orders/CCCC-CCCC-CC/calendar.ics").status_code == 404
+
+
+def test_there_is_no_file_without_places(order: Order) -> None:
+    assert holder_of(order).get(file_path(order)).status_code == 404
+
+
+def test_it_is_only_read(confirmed: Order) -> None:
+    assert holder_of(confirmed).post(file_path(confirmed)).status_code == 405

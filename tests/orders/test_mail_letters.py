@@ -1,0 +1,363 @@
+"""Every mail, word for word: as text and as HTML (the files in `letters`)."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import time_machine
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+from bookings.models import Entry
+from cart.models import Product
+from cartsite.models import Case, Message, User
+from orders import letters, mail, services
+from orders.models import Order, OrderContact, OrderLine
+from payments import ledger
+from payments.models import Payment, Refund
+from payments.sumup import Transaction
+from tests.orders.late import expire
+from tests.orders.letterbox import (
+    BEGINS,
+    PLACED,
+    Outbox,
+    PlaceOrder,
+    assert_letter,
+    bring,
+    fetch,
+    make_cheaper,
+    name_codes,
+    open_market,
+    set_in_stone,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def clock() -> Iterator[Any]:
+    """It stands still at the moment when the orders are placed."""
+    with time_machine.travel(PLACED, tick=False) as clock:
+        yield clock
+
+
+@pytest.fixture
+def market(clock: Any, settings: Any) -> tuple[Product, Entry]:
+    settings.PUBLIC_URL = "https://shop.example"
+    return open_market()
+
+
+@pytest.fixture
+def places(market: tuple[Product, Entry], place_order: PlaceOrder) -> Order:
+    """Honey and two places, not paid yet: £76.50."""
+    honey, workshop = market
+    return set_in_stone(place_order((honey, 1), (workshop, 2)))
+
+
+@pytest.fixture
+def full(places: Order) -> Order:
+    """Everything that an order may have: goods, places, a voucher and delivery, not paid yet: £75.50."""
+    make_cheaper(places)
+    bring(places)
+    return places
+
+
+def confirm(order: Order) -> None:
+    services.confirm(order, cause="paid")
+    name_codes(order)
+
+
+def send(mailoutbox: Outbox) -> None:
+    """Send what is owed; only the last of it is looked at."""
+    mailoutbox.clear()
+    mail.send_owed()
+
+
+def pay(order: Order, amount: str) -> Payment:
+    """Money of the order, as SumUp tells of it."""
+    payment = Payment.objects.create(
+        order=order, amount=amount, currency="GBP", merchant_code="M", status="captured", valid_until=PLACED
+    )
+    ledger.record_capture(payment, Transaction("t", "T", "SUCCESSFUL", Decimal(amount), "GBP", timezone.now()))
+    return payment
+
+
+def promise(payment: Payment, amount: str) -> Refund:
+    """Money that is on its way back."""
+    return Refund.objects.create(order=payment.order, payment=payment, amount=amount, currency="GBP", reason="Why.")
+
+
+def line_of(order: Order, kind: str) -> OrderLine:
+    return order.lines.get(kind=kind)
+
+
+# --- What was bought
+
+
+def test_the_confirmation_of_places_and_goods(places: Order, mailoutbox: Outbox) -> None:
+    confirm(places)
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert sent.subject == "Your order 7KQM-X4WP-2R is confirmed"
+    assert sent.to == ["ada@example.org"]
+    assert_letter(sent, "confirmation")
+
+
+def test_the_confirmation_of_everything_that_an_order_may_have(full: Order, mailoutbox: Outbox) -> None:
+    confirm(full)
+
+    send(mailoutbox)
+
+    assert_letter(mailoutbox[0], "confirmation_of_everything")
+
+
+def test_the_confirmation_of_goods_that_are_fetched(
+    market: tuple[Product, Entry], place_order: PlaceOrder, mailoutbox: Outbox
+) -> None:
+    order = set_in_stone(place_order((market[0], 2)))
+    fetch(order)
+    confirm(order)
+
+    send(mailoutbox)
+
+    assert_letter(mailoutbox[0], "confirmation_of_collection")
+    assert mailoutbox[0].attachments == []
+
+
+def test_the_confirmation_when_an_event_was_called_off_meanwhile(places: Order, mailoutbox: Outbox) -> None:
+    Entry.objects.update(cancelled_at=PLACED)
+    confirm(places)
+
+    send(mailoutbox)
+
+    assert_letter(mailoutbox[0], "confirmation_of_called_off")
+    assert mailoutbox[0].attachments == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ("0.00", "You may cancel this until Sunday 29 November 2026, 18:00, and get its full price back."),
+        ("12.50", "You may cancel this until Sunday 29 November 2026, 18:00, and get 87.5% of its price back."),
+        ("90.00", "You may cancel this until Sunday 29 November 2026, 18:00, and get 10% of its price back."),
+        ("100.00", "You may cancel this until Sunday 29 November 2026, 18:00, but get none of its price back."),
+    ],
+)
+def test_each_line_says_how_it_may_be_cancelled(places: Order, mailoutbox: Outbox, kept: str, said: str) -> None:
+    places.lines.filter(kind="entry").update(kept_percent=kept)
+    confirm(places)
+
+    send(mailoutbox)
+
+    assert said in mailoutbox[0].body
+    assert said in str(mailoutbox[0].alternatives[0][0])
+
+
+# --- Paying, and ending unpaid
+
+
+def test_the_mail_about_a_payment_problem(full: Order, mailoutbox: Outbox) -> None:
+    services.owe_mail(full, "payment_problem")
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert sent.subject == "Your payment for order 7KQM-X4WP-2R did not work"
+    assert_letter(sent, "payment_problem")
+
+
+def test_the_mail_about_an_order_that_expired(full: Order, mailoutbox: Outbox) -> None:
+    expire(full)
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert sent.subject == "Your order 7KQM-X4WP-2R has ended unpaid"
+    assert_letter(sent, "expired")
+
+
+def test_it_does_not_say_that_nothing_was_charged_if_something_was(full: Order, mailoutbox: Outbox) -> None:
+    pay(full, "1.00")
+    expire(full)
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert "Nothing was charged" not in sent.body
+    assert "Nothing was charged" not in str(sent.alternatives[0][0])
+
+
+# --- Cancelled
+
+
+def test_the_mail_about_a_confirmed_order_that_is_cancelled(full: Order, staff: User, mailoutbox: Outbox) -> None:
+    payment = pay(full, "75.50")
+    confirm(full)
+    services.cancel_confirmed(full, by=staff, cause="staff")
+    promise(payment, "75.50")
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox  # the confirmation is not so any more
+    assert sent.subject == "Cancelled: your order 7KQM-X4WP-2R"
+    assert_letter(sent, "cancelled")
+
+
+def test_the_mail_about_an_unpaid_order_that_staff_cancel(full: Order, staff: User, mailoutbox: Outbox) -> None:
+    Order.objects.filter(pk=full.pk).update(closing_since=PLACED, closing_to="cancelled", closing_by="staff")
+    full.refresh_from_db()
+    services.let_go(full, None)
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert_letter(sent, "cancelled_unpaid")
+    assert sent.attachments == []
+
+
+def test_the_mail_about_parts_that_are_cancelled(full: Order, staff: User, mailoutbox: Outbox) -> None:
+    payment = pay(full, "75.50")
+    confirm(full)
+    send(mailoutbox)
+    services.cancel_some(line_of(full, "entry"), 1, by=staff)
+    services.cancel_some(line_of(full, "product"), 1, by=staff)
+    promise(payment, "37.12")
+    services.owe_mail(full, "cancelled", occurrence="part-1")
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert_letter(sent, "cancelled_parts")
+
+
+# --- Money that goes back, and money that came late
+
+
+@pytest.mark.parametrize("method", ["sumup", "cash"])
+def test_the_mail_about_a_refund(full: Order, mailoutbox: Outbox, method: str) -> None:
+    payment = pay(full, "75.50") if method == "sumup" else None
+    refund = Refund.objects.create(
+        order=full,
+        payment=payment,
+        method=method,
+        status="done",
+        amount="12.00",
+        currency="GBP",
+        reason="A secret.",
+        done_at=PLACED,
+    )
+    services.owe_mail(full, "refund", occurrence=str(refund.uuid))
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert sent.subject == "Money back for your order 7KQM-X4WP-2R"
+    assert_letter(sent, f"refund_{method}")
+
+
+@pytest.mark.parametrize("state", ["open", "decided"])
+def test_the_mail_about_money_that_came_late(full: Order, mailoutbox: Outbox, state: str) -> None:
+    expire(full)
+    payment = pay(full, "75.50")
+    if state == "open":
+        Case.open(Case.Kind.LATE_PAYMENT, payment, "It came late.")
+    services.owe_mail(full, "late_payment", occurrence=str(payment.uuid))
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert sent.subject == "Your payment for order 7KQM-X4WP-2R came too late"
+    assert_letter(sent, f"late_payment_{state}")
+
+
+# --- Reminder and link
+
+
+def test_the_reminder(full: Order, mailoutbox: Outbox, clock: Any) -> None:
+    confirm(full)
+    send(mailoutbox)
+    clock.move_to(BEGINS - timedelta(hours=20))
+    services.owe_mail(full, "reminder", occurrence=str(Entry.objects.get().uuid))
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert sent.subject == "A reminder of what you booked in order 7KQM-X4WP-2R"
+    assert_letter(sent, "reminder")
+
+
+def test_the_link_again(full: Order, mailoutbox: Outbox) -> None:
+    services.owe_mail(full, "link", occurrence="2026112410")
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert (sent.to, sent.cc, sent.bcc) == (["ada@example.org"], [], [])
+    assert sent.subject == "The link to your order 7KQM-X4WP-2R"
+    assert_letter(sent, "link")
+
+
+# --- Names that mean harm
+
+HOSTILE = "<script>alert(1)</script>\r\nBcc: all@example.org & \"friends\""
+
+
+def owe_every_kind(order: Order, staff: User, clock: Any) -> None:
+    """One order's life, so long that every kind of mail is owed, and sent while it is true."""
+    services.owe_mail(order, "link")
+    services.owe_mail(order, "payment_problem")
+    mail.send_owed()
+    payment = pay(order, "75.50")
+    confirm(order)
+    clock.move_to(BEGINS - timedelta(hours=20))
+    services.owe_mail(order, "reminder", occurrence=str(Entry.objects.get().uuid))
+    mail.send_owed()
+    services.cancel_confirmed(order, by=staff, cause="staff")
+    promise(payment, "75.50")
+    refund = promise(payment, "1.00")
+    Refund.objects.filter(pk=refund.pk).update(done_at=timezone.now(), status="done")
+    services.owe_mail(order, "refund", occurrence=str(refund.uuid))
+    services.owe_mail(order, "late_payment", occurrence=str(payment.uuid))
+    mail.send_owed()
+    Order.objects.filter(pk=order.pk).update(status="expired")
+    Message.objects.filter(kind="late_payment").delete()
+    services.owe_mail(order, "expired")
+    mail.send_owed()
+
+
+def test_what_anybody_typed_is_no_html_and_no_header(
+    market: tuple[Product, Entry], place_order: PlaceOrder, staff: User, clock: Any, mailoutbox: Outbox
+) -> None:
+    honey, workshop = market
+    for thing in (honey, workshop, honey.stall, workshop.calendar):
+        for field in ("title", "name", "place"):
+            if hasattr(thing, field):
+                setattr(thing, field, HOSTILE)
+        thing.save()
+    order = set_in_stone(place_order((honey, 1), (workshop, 2)))
+    make_cheaper(order)
+    bring(order, street=HOSTILE, town=HOSTILE, instructions=HOSTILE)
+    OrderContact.objects.update(name=HOSTILE)
+
+    owe_every_kind(order, staff, clock)
+
+    assert len(mailoutbox) == len(letters.KINDS)
+    for sent in mailoutbox:
+        assert "<script" not in str(sent.alternatives[0][0])
+        assert "&lt;script&gt;" in str(sent.alternatives[0][0])
+        assert "<script>alert(1)</script>" in sent.body
+        headers = sent.message()
+        assert headers["Bcc"] is None
+        assert sent.recipients() == ["ada@example.org"]
+
+
+def test_only_text_is_written_as_it_was_typed() -> None:
+    said = {"contact": {"name": "<b>"}, "order": {"secret_link": "https://shop.example/?a&b", "number": "<i>"}}
+
+    assert "<b>" in render_to_string("orders/email/link.txt", said)
+    assert "<b>" not in render_to_string("orders/email/link.html", said)
+    assert "&amp;b" in render_to_string("orders/email/link.html", said)
