@@ -31,8 +31,8 @@ def undo_merge(token: str, user: User | None, merge: UUID) -> str:
     """
     cart = find_cart(token, user)
     record = CartMerge.objects.filter(uuid=merge).select_related("cart").first()
-    if cart is None or record is None:
-        raise CannotUndo(_("There is nothing to undo any more."))
+    if cart is None or record is None:  # in the words for another's, so that nobody finds out which there are
+        raise CannotUndo(_("This can no longer be undone: that basket was ordered, or has changed too much."))
     fresh = _token_after(record)
     if _was_undone(cart, record, hash_token(fresh)):
         return fresh

@@ -243,12 +243,13 @@ OIDC = {
 for _setting, _value in OIDC.items():
     check(_setting, bool(_value) == any(OIDC.values()), "is missing: single sign-on needs all of its four settings")
 OIDC_ORIGIN = origin_of(OIDC["OIDC_SERVER_URL"]) if any(OIDC.values()) else ""
-check(
-    "OIDC_SERVER_URL",
-    not any(OIDC.values()) or OIDC_ORIGIN.partition("://")[0] in ("http", "https") and len(OIDC_ORIGIN) > len("https://"),
-    "must be a URL, such as https://accounts.shop.example",
-)
-check("OIDC_SERVER_URL", DEBUG or not OIDC_ORIGIN.startswith("http://"), "must begin with https:// in production")
+if any(OIDC.values()):
+    check(
+        "OIDC_SERVER_URL",
+        OIDC_ORIGIN.startswith(("https://", "http://")) and not OIDC_ORIGIN.endswith("//"),
+        "must be a URL, such as https://accounts.shop.example",
+    )
+    check("OIDC_SERVER_URL", DEBUG or OIDC_ORIGIN.startswith("https://"), "must begin with https:// in production")
 SOCIALACCOUNT_ADAPTER = "cartsite.views.adapters.SignOnAdapter"
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = True  # only by addresses that the service says are confirmed
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True

@@ -124,6 +124,7 @@ class AskForCodeForm(InOurWords, theirs.RequestLoginCodeForm):
     """Where the code to sign in with is sent."""
 
     words = {"email": EMAIL}
+    _user: User | None
 
     def clean_email(self) -> str:
         email = str(super().clean_email())
@@ -188,6 +189,7 @@ class ForgotPasswordForm(InOurWords, theirs.ResetPasswordForm):
     """Whose password was forgotten."""
 
     words = {"email": EMAIL}
+    users: list[User]
 
     def clean_email(self) -> str:
         email = str(super().clean_email())

@@ -39,7 +39,9 @@ def too_many(request: HttpRequest) -> HttpResponse:
 
 def mail_is_down(request: HttpRequest) -> HttpResponse:
     """A mail that somebody waits for could not be handed over."""
-    detail = _("We could not send the mail: our mail service does not answer, or refuses this address. Nothing was lost. ")
+    detail = _(
+        "We could not send the mail: our mail service does not answer, or refuses this address. Nothing was lost. "
+    )
     advice = _("Please look at the address and try again in a few minutes. You can order without an account meanwhile.")
     return _say(request, 503, _("We cannot send mail just now"), detail + advice)
 

@@ -41,7 +41,9 @@ account_urls = [
     path("password/", theirs.password_change, name="account_change_password"),
     path("password/set/", theirs.password_set, name="account_set_password"),
     path("password/reset/", limited(theirs.password_reset), name="account_reset_password"),
-    path("password/reset/confirm/", limited(signing.ConfirmReset.as_view()), name="account_confirm_password_reset_code"),
+    path(
+        "password/reset/confirm/", limited(signing.ConfirmReset.as_view()), name="account_confirm_password_reset_code"
+    ),
     path("password/reset/new/", limited(theirs.complete_password_reset), name="account_complete_password_reset"),
     path("inactive/", theirs.account_inactive, name="account_inactive"),
     path("sign-on/", account.connections, name="socialaccount_connections"),

@@ -25,9 +25,14 @@ NUMBER_LENGTH = 10  # without the dashes
 def find_order(request: HttpRequest, number: str) -> Order:
     """The order if this visitor may see it; Http404 otherwise, whether it exists or not."""
     order = find_by_number(number)
-    if order is None or not may_see(request, order):
+    if not may_see(request, order or _nobodys_order()) or order is None:
         raise Http404
     return order
+
+
+def _nobodys_order() -> Order:
+    """Stands in for an order that does not exist, so that refusing it takes the same work; its secrets are fresh."""
+    return Order(pk=0)
 
 
 def find_by_number(number: str) -> Order | None:
@@ -63,7 +68,7 @@ def take_secret(
 ) -> HttpResponse:
     """Let whoever has a secret of the order see it from now on, at an address without the secret; else 404."""
     order = find_by_number(number)
-    if order is None or not any_fits(secrets_of(order), presented):
+    if not any_fits(secrets_of(order or _nobodys_order()), presented) or order is None:
         raise Http404
     return remember(request, redirect(go_to, order.number), order)
 

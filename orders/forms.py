@@ -67,7 +67,10 @@ class ChoicesForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "address-level2"}),
     )
     postcode = forms.CharField(
-        label=_("Postcode"), max_length=10, required=False, widget=forms.TextInput(attrs={"autocomplete": "postal-code"})
+        label=_("Postcode"),
+        max_length=10,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "postal-code"}),
     )
     instructions = forms.CharField(
         label=_("Anything the driver should know (optional)"), max_length=300, required=False

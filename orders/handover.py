@@ -91,10 +91,10 @@ def say_full(slot: CollectionSlot) -> str:
 
 
 def describe(slot: CollectionSlot) -> str:
-    """A window in words, such as `Saturday market, Sat 5 Dec 10:00–13:00, Town hall`, in its own zone."""
+    """A window in words, such as `Saturday market, Sat 5 Dec 10:00 to 13:00, Town hall`, in its own zone."""
     begins, ends = slot.local_start, slot.local_end
     until = ends.strftime("%H:%M") if begins.date() == ends.date() else formats.date_format(ends, "D j M H:i")
-    return f"{slot.name}, {formats.date_format(begins, 'D j M H:i')}–{until}, {slot.place}"
+    return f"{slot.name}, {formats.date_format(begins, 'D j M H:i')} to {until}, {slot.place}"
 
 
 # --- Postcodes --------------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def _begins_with(postcode: str, beginning: str) -> bool:
     last, rest = beginning[-1], postcode[len(beginning) :]
     if not rest or " " in beginning or postcode[0].isdigit():
         return True
-    return not (last.isdigit() and rest[0].isdigit() or last.isalpha() and rest[0].isalpha())
+    return not ((last.isdigit() and rest[0].isdigit()) or (last.isalpha() and rest[0].isalpha()))
 
 
 def normalise_postcode(typed: str) -> str:

@@ -23,6 +23,8 @@ from orders.offers import CollectionSlot, DeliveryZone, Voucher
 from orders.rules import Rule
 
 NOTHING = Decimal("0.00")
+NOWHERE = Address()
+NO_RULE = Rule()
 LONGEST_TITLE = 200
 
 
@@ -31,7 +33,7 @@ class Choices:
     """What a shopper chose on the checkout page, as they sent it."""
 
     handover: str = ""  # the UUID of a window of collection, or `delivery`
-    address: Address = Address()
+    address: Address = NOWHERE
     voucher: str = ""
 
 
@@ -64,7 +66,7 @@ class Line:
     slot: CollectionSlot | None = None
     zone: DeliveryZone | None = None
     voucher: Voucher | None = None
-    rule: Rule = Rule()
+    rule: Rule = NO_RULE
     shares: Sequence[Part] = ()
 
     @property

@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from django.views.generic import FormView
 
 from cart.visitors import user_of
 from cartsite.signin import NameForm
@@ -46,8 +47,9 @@ class ChangeAddress(EmailView):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Send a code to the new address, or once more to the one there is: nothing else that the library offers."""
-        offered = super() if "action_send" in request.POST else super(EmailView, self)
-        answer: HttpResponse = offered.post(request, *args, **kwargs)
+        if "action_send" not in request.POST:
+            return FormView.post(self, request, *args, **kwargs)
+        answer: HttpResponse = super().post(request, *args, **kwargs)
         return answer
 
 

@@ -62,8 +62,10 @@ class AccountAdapter(DefaultAccountAdapter):
     def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse | None:
         if not may_sign_in(user):
             request.session.flush()
-            return self.respond_user_inactive(request, user)
-        return super().pre_login(request, user, **kwargs)
+            refusal: HttpResponse = self.respond_user_inactive(request, user)
+            return refusal
+        response: HttpResponse | None = super().pre_login(request, user, **kwargs)
+        return response
 
     def login(self, request: HttpRequest, user: User) -> None:
         forget_messages(request)
@@ -71,7 +73,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         """Go on to where they were heading, with their basket and what they ordered as a guest."""
-        response = super().post_login(request, user, **kwargs)
+        response: HttpResponse = super().post_login(request, user, **kwargs)
         bring_orders(user)
         return bring_cart(request, user, response)
 
@@ -103,11 +105,10 @@ class AccountAdapter(DefaultAccountAdapter):
         level: int,
         message_template: str | None = None,
         message_context: dict[str, Any] | None = None,
-        extra_tags: str = "",
-        message: Any = None,
+        **more: Any,
     ) -> None:
-        if said := message or SAID.get(message_template or ""):
-            messages.add_message(request, level, said, extra_tags=extra_tags)
+        if said := more.get("message") or SAID.get(message_template or ""):
+            messages.add_message(request, level, said)
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("account")

@@ -35,7 +35,7 @@ def limit_field(label: Any) -> forms.IntegerField:
     )
 
 
-class SlotForm(forms.ModelForm[CollectionSlot]):
+class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
     """A window of collection; its times are those of the clock on the wall where it is."""
 
     limit = limit_field(_("orders at most"))
@@ -70,7 +70,7 @@ class SlotForm(forms.ModelForm[CollectionSlot]):
         return zone
 
 
-class ZoneForm(forms.ModelForm[DeliveryZone]):
+class ZoneForm(forms.ModelForm):  # type: ignore[type-arg]
     """Where we deliver; the beginnings of postcodes are kept as they are compared."""
 
     class Meta:
@@ -93,7 +93,7 @@ class ZoneForm(forms.ModelForm[DeliveryZone]):
         return ", ".join(beginnings)
 
 
-class VoucherForm(forms.ModelForm[Voucher]):
+class VoucherForm(forms.ModelForm):  # type: ignore[type-arg]
     """A code that makes orders cheaper."""
 
     limit = limit_field(_("uses at most"))

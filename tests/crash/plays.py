@@ -24,6 +24,7 @@ class Play:
     """One thing that a process does. `modules` are those at whose lines it may be killed."""
 
     modules: ClassVar[tuple[str, ...]]
+    told: ClassVar[list[str]] = ["confirmation"]  # the mails of an order that is confirmed in the end
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -65,13 +66,14 @@ class Play:
         return payment
 
     def ended_order(self) -> Payment:
-        """An order that expired unpaid."""
+        """An order that expired unpaid, as its shopper was told."""
         payment = self.open_payment()
         self.world.later(minutes=46)
         releasing.sweep()
         self.world.later(minutes=2)
         releasing.sweep()
         assert self.status() == "expired"
+        mail.send_owed()
         return payment
 
     def approved_refund(self, amount: Decimal = PART) -> Refund:
@@ -91,7 +93,7 @@ class Play:
         assert Movement.objects.filter(kind="capture").count() == 1
         assert Booking.objects.filter(status="confirmed").count() == self.taken() == 2
         assert self.order.events.filter(kind="confirmed").count() == 1
-        assert self.mails() == ["confirmation"]
+        assert self.mails() == self.told
 
     def mails(self) -> list[str]:
         return sorted(Message.objects.values_list("kind", flat=True))
@@ -231,6 +233,8 @@ class Settle(Play):
 class SettleLate(Settle):
     """The money comes when the order has expired, while there is room."""
 
+    told = ["confirmation", "expired"]
+
     def prepare(self) -> None:
         self.world.pay_too_late(self.ended_order().checkout_id or "")
         self.world.later(minutes=5)
@@ -246,7 +250,7 @@ class SettleTooLate(SettleLate):
     def check(self) -> None:
         assert self.status() == "expired"
         assert open_cases() == ["late_payment"]
-        assert self.mails() == ["late_payment"]
+        assert self.mails() == ["expired", "late_payment"]
         assert not Booking.objects.exists()
         assert not Refund.objects.exists()
 
@@ -498,6 +502,7 @@ class CancelOrder(Play):
         assert statuses(Refund) == ["done"]
         assert list(refunds_at_sumup(self.sumup).values()) == [ALL]
         assert not Booking.objects.filter(status="confirmed").exists()
+        assert self.mails() == ["cancelled", "confirmation", "refund"]
         assert open_cases() == []
 
 
@@ -518,7 +523,7 @@ class SendLateMoneyBack(SettleTooLate):
         assert self.status() == "expired"
         assert statuses(Refund) == ["done"]
         assert list(refunds_at_sumup(self.sumup).values()) == [ALL]
-        assert self.mails() == ["late_payment", "refund"]
+        assert self.mails() == ["expired", "late_payment", "refund"]
         assert open_cases() == []
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from bookings.capacity import SoldOut
-from cart.services import Unavailable, UnknownCart
+from cart.services import CannotUndo, Unavailable, UnknownCart
 from orders.placing import CannotPlace
+from orders.privacy import CannotErase
 from orders.services import CannotRecord
 from payments.cancelling import CannotCancel
 from payments.casework import CannotDo
@@ -30,7 +31,10 @@ Row = TypeVar("Row", bound=Model)
 Thing = TypeVar("Thing")
 
 # Of these the services say: nothing has moved.
-NOTHING_MOVED = (CannotRelease, CannotCancel, CannotPlace, CannotRecord, Unavailable, UnknownCart, SoldOut)
+NOTHING_MOVED = (
+    *(CannotRelease, CannotCancel, CannotPlace, CannotRecord, CannotErase),
+    *(CannotUndo, Unavailable, UnknownCart, SoldOut),
+)
 # With these, what SumUp said on the way may have been written down.
 SAID_NO = (CannotPay, CannotRefund, CannotDo, SumUpError, Refused, BeingClosed)
 

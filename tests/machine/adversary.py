@@ -10,6 +10,7 @@ from typing import Any
 from django.utils import timezone
 from hypothesis import strategies as st
 
+from cart import services as carts
 from cartsite.models import Message
 from orders import mail
 from orders.models import Order
@@ -255,7 +256,7 @@ class Adversary(Shoppers):
         "payment",
         method=METHODS,
         heard=st.booleans(),
-        what=st.sampled_from(["pay", "start", "cancel", "sweep", "release", "refund"]),
+        what=st.sampled_from(["pay", "start", "cancel", "sweep", "release", "refund", "call off", "move the basket"]),
         dice=DICE,
     )
     def meanwhile(self, method: str, heard: bool, what: str, dice: int) -> None:
@@ -277,5 +278,11 @@ class Adversary(Shoppers):
             sweeping.sweep()
         elif what == "release":
             releasing.sweep()
+        elif what == "call off":
+            self.call_off_something(dice, [1], everything=dice % 2 == 0)
+        elif what == "move the basket":
+            # Where an order is just about to go back to.
+            device = some([device for device in self.devices if device.token and not device.user], dice)
+            carts.adopt(device.token, some(self.world.people, dice))
         elif not refunds.look_now(one_of(Refund.objects.exclude(method="cash"), dice)):
             raise Idle

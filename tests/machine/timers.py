@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bookings.tasks import give_expired_back
 from cart.tasks import purge_abandoned
 from cartsite.models import Case
-from orders import mail
+from orders import mail, reminders
 from payments import closing, history, late, refunds, releasing, sweeping
 from tests.machine.acts import Acts, act
 
@@ -27,6 +27,7 @@ SWEEPS: dict[str, Callable[[], Any]] = {
     "late": late.send_back_by_itself,
     "holds": give_expired_back,
     "mail": mail.send_owed,
+    "reminders": reminders.owe_due,
     "cases": Case.wake_up,
     "days": close_due,
     "carts": purge_abandoned,

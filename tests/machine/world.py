@@ -24,14 +24,30 @@ from bookings import capacity
 from bookings.models import Entry
 from cart.models import Product, Stall
 from cartsite.models import User
+from orders.offers import CollectionSlot, DeliveryZone, Voucher
 from payments import history, sumup
 from payments.simulator import Merchant, Simulator
 from payments.simulator.behaviour import CHOICES
-from tests.factories import CalendarFactory, EntryFactory, ProductFactory, StallFactory, UserFactory
+from tests.factories import (
+    CalendarFactory,
+    CollectionSlotFactory,
+    DeliveryZoneFactory,
+    EntryFactory,
+    ProductFactory,
+    StallFactory,
+    UserFactory,
+    VoucherFactory,
+)
 from tests.machine import ledger_of_steps
 from tests.machine.relay import Relay
 
 START = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
+SIBLING = "the-market-of-the-machine"  # a sibling service's token
+
+
+TEN, TWENTY = {"tax_rate": Decimal("10.00")}, {"tax_rate": Decimal("20.00")}
+# Until when places may be called off by whoever bought them, and what of their price is kept: odd, so that pennies are.
+RULE = {"cancel_hours": 24, "kept_percent": Decimal("12.50")}
 
 
 class BrokenAtTimes(EmailBackend):
@@ -85,19 +101,21 @@ class World:
         mail.outbox.clear()
         empty_all_tables()
         self._stock_the_shop()
+        self._make_offers()
+        self._invite_people()
         history.sweep()  # as on the shop's first day: from now on all of SumUp's history is read, if late
 
     def _stock_the_shop(self) -> None:
-        """Few of each thing, so that they run out; a price of nothing, and one that no card ever pays."""
+        """Few of each thing, so that they run out; at three tax rates, one for nothing, and no two prices alike."""
         self.stalls = [Stall.objects.house(), *(StallFactory.create(name=name, slug=name) for name in ("bees", "oven"))]
         bees, oven = self.stalls[1:]
         self.products: list[Product] = [
             ProductFactory.create(sku="HONEY", title="Honey", stall=bees, price=Decimal("6.50"), stock=4),
-            ProductFactory.create(sku="CANDLE", title="Candle", stall=bees, price=Decimal("3.33"), stock=None),
+            ProductFactory.create(sku="CANDLE", title="Candle", stall=bees, price=Decimal("3.33"), stock=None, **TWENTY),
             ProductFactory.create(sku="LEAFLET", title="Leaflet", stall=oven, price=Decimal("0.00"), stock=3),
-            ProductFactory.create(sku="MUG", title="Mug", stall=oven, price=Decimal("11.00"), stock=2),
+            ProductFactory.create(sku="MUG", title="Mug", stall=oven, price=Decimal("11.00"), stock=2, **TEN),
         ]
-        calendar = CalendarFactory.create(name="Bakehouse", slug="bakehouse", stall=oven)
+        calendar = CalendarFactory.create(name="Bakehouse", slug="bakehouse", stall=oven, **RULE)
         shared, now = capacity.new_pool("Bread and supper", 3), datetime.now(UTC)
         days = {"Bread": (shared, 20, "35.00"), "Supper": (shared, 25, "12.50"), "Talk": (None, 2, "8.00")}
         self.entries: list[Entry] = [
@@ -107,15 +125,30 @@ class World:
                 pool=pool or capacity.new_pool(title, 2),
                 price=Decimal(price),
                 starts_at=now + timedelta(days=ahead),
+                **TWENTY,
             )
             for title, (pool, ahead, price) in days.items()
         ]
-        self.shoppers: list[User | None] = [
-            None,
-            UserFactory.create(username="ada"),
-            UserFactory.create(username="bob"),
-        ]
+
+    def _make_offers(self) -> None:
+        """Windows and vouchers with room for two orders each, and some without end."""
+        bees, oven = self.stalls[1:]
+        now = datetime.now(UTC)
+        self.slots: dict[str, CollectionSlot] = {
+            "market": CollectionSlotFactory.create(name="Market", orders=2, starts_at=now + timedelta(days=5)),
+            "bees": CollectionSlotFactory.create(name="Bees", stall=bees, starts_at=now + timedelta(days=9)),
+        }
+        self.zone: DeliveryZone = DeliveryZoneFactory.create(name="Bristol")
+        self.vouchers: dict[str, Voucher] = {
+            "FRIENDS": VoucherFactory.create(code="FRIENDS", value=Decimal("15.00"), uses=2),
+            "OVEN": VoucherFactory.create(code="OVEN", kind="fixed", value=Decimal("7.77"), stall=oven),
+            "GIFT": VoucherFactory.create(code="GIFT", kind="fixed", value=Decimal("20.00"), uses=1),
+        }
+
+    def _invite_people(self) -> None:
+        self.people: list[User] = [UserFactory.create(username="ada"), UserFactory.create(username="bob")]
         self.staff: User = UserFactory.create(username="sam", is_staff=True, is_superuser=True)
+        self.porter: User = UserFactory.create(username="pat", is_staff=True)
 
     def _note_misbehaviour(self) -> None:
         behaviour = self.simulator.behaviour
@@ -186,6 +219,7 @@ def open_world(settings: Any) -> Iterator[World]:
             mock.patch.object(sumup._session, "request", _watched(world)),
         ):
             settings.SUMUP_API_URL = settings.SUMUP_ORIGIN = world.relay.url
+            settings.INTERNAL_API_TOKENS = {"market": SIBLING}
             yield world
             empty_all_tables()
 

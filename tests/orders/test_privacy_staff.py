@@ -104,7 +104,7 @@ def test_only_who_may_erase_people_does(hire: Hire, past: Order) -> None:
     act(client, person, "erase", note="A whim.")
 
     person.refresh_from_db()
-    assert "Erase" not in page
+    assert re.findall(r"Erase\b", page) == []
     assert OrderContact.objects.exists()
     assert person.erased_at is None
 
@@ -144,7 +144,7 @@ def test_a_person_whose_order_is_not_over_stays_and_staff_are_told_why(
 
     answer = act(staff_client, shopper, "erase", note="They asked.")
 
-    assert said(answer) == [f"Ada Shopper: Order {order} awaits payment."] or "awaits payment" in said(answer)[0]
+    assert said(answer) == [f"ada: Order {order} awaits payment."]
     assert all_rows() == before
 
 
@@ -185,6 +185,7 @@ def nobodys(payment: Payment, sumup: Simulator, shopper: User) -> Order:
 
 
 def test_every_page_of_the_back_office_copes(nobodys: Order, shopper: User, staff_client: Client) -> None:
+    User.objects.filter(is_staff=True).update(name="Sam")
     rows: list[Model] = [nobodys, shopper, nobodys.lines.first(), nobodys.payments.get(), nobodys.movements.first()]
     pages = [page_of(row) for row in rows] + [money_page(nobodys), f"/admin/orders/order/{nobodys.pk}/history/"]
     pages += [f"/admin/cartsite/user/{shopper.pk}/history/", page_of(nobodys.cart)]

@@ -403,7 +403,6 @@ def test_in_whatever_portions_the_same_is_kept(shop: Shop, portions: tuple[int, 
     """Three at £3.33 with 10 % off came to £8.99; a third of that is kept."""
     payment = shop((ProductFactory(price=Decimal("3.33")), 3), voucher=VoucherFactory().code)
     OrderLine.objects.filter(kind="product").update(kept_percent=Decimal("33.33"))
-    OrderLine.objects.filter(kind="product").update(quantity=3)
 
     for portion in portions:
         cancel(payment.order, product=portion)
@@ -494,15 +493,9 @@ def test_too_late_is_too_late_even_if_the_page_was_shown_in_time(paid: Payment, 
     assert standing(order) == before
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"cancel_until": None}, "never"),
-        ({"cancel_until": "2020-01-01T00:00:00Z"}, "over"),
-    ],
-)
-def test_what_the_rules_forbid_is_not_offered(paid: Payment, change: dict[str, Any], said: str) -> None:
-    OrderLine.objects.filter(kind="entry").update(**change)
+@pytest.mark.parametrize("until", [None, "2020-01-01T00:00:00Z"])
+def test_what_the_rules_forbid_is_not_offered(paid: Payment, until: str | None) -> None:
+    OrderLine.objects.filter(kind="entry").update(cancel_until=until)
 
     offers = cancelling.offers_for(paid.order)
 

@@ -2,8 +2,10 @@
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from cart.demo.loading import SIGN_INS, load
+from orders.demo import load_offers
 
 
 class Command(BaseCommand):
@@ -13,7 +15,8 @@ class Command(BaseCommand):
         """Load what is missing, and say what that was."""
         if not settings.DEMO:
             raise CommandError("The demo shop is only loaded where DEMO is on.")
-        loaded = load()
+        with transaction.atomic():
+            loaded = load() | load_offers()
         if not any(loaded.values()):
             self.stdout.write("The demo shop is complete; nothing to load.")
             return
