@@ -8,6 +8,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils.crypto import salted_hmac
 
 from cart.models import Cart, CartItem, CartMerge, hash_token, new_token
 from cartsite.models import User
@@ -122,7 +123,15 @@ def open_cart(token: str, user: User | None) -> tuple[Cart, str | None]:
     """
     if cart := find_cart(token, user):
         return cart, None
+    # The token's cart may have been ordered in another tab just now, and have left one behind with what it had saved.
+    if token and (cart := find_cart(next_token(token), user)):
+        return cart, next_token(token)
     return new_cart(user)
+
+
+def next_token(token: str) -> str:
+    """The token of the cart that follows the one of this token: always the same, so that a second click finds it."""
+    return salted_hmac("cart.next", token).hexdigest()[:48]
 
 
 def new_cart(user: User | None) -> tuple[Cart, str | None]:

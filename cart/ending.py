@@ -5,21 +5,15 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 
 from bookings import capacity
-from cart.basket import Basket
+from cart.basket import Basket, next_token
 from cart.models import BurntToken, Cart, CartItem, CartMerge, hash_token, new_token
 
 ABANDONED_AFTER = timedelta(days=30)
 
 
 # --- What was saved outlives an order ---------------------------------------------------------------------------------
-
-
-def next_token(token: str) -> str:
-    """The token of the cart that follows the one of this token: always the same, so that a second click finds it."""
-    return salted_hmac("cart.next", token).hexdigest()[:48]
 
 
 def carry_saved_over(basket: Basket, token: str) -> None:

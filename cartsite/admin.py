@@ -50,7 +50,7 @@ class PersonAdmin(WithPages, UserAdmin, ModelAdmin):  # type: ignore[type-arg]
     search_fields = ["username", "name", "email", "uuid"]
     readonly_fields = ["uuid", "last_login", "date_joined", "erased_at"]
     actions = ["erase"]
-    change_form_outer_before_template = "admin/_buttons.html"
+    change_form_outer_before_template = "admin/cartsite/user/steps.html"
     fieldsets = [
         (None, {"fields": ["username", "email", "name", "password", "uuid"]}),
         (_("May do"), {"fields": ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]}),

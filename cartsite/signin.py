@@ -11,6 +11,7 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.forms import AuthenticationForm
+from django.core.validators import MaxLengthValidator
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import get_random_string
@@ -92,11 +93,14 @@ class InOurWords:
             field.widget.attrs.pop("placeholder", None)
             if name == "email":
                 field.error_messages |= ADDRESS_ERRORS
+                field.validators.append(MaxLengthValidator(LONGEST_ADDRESS))
 
 
+LONGEST_ADDRESS = 254  # the library would cut off the rest, and mail somebody else
 ADDRESS_ERRORS = {
     "required": _("Please type your e-mail address."),
     "invalid": _("This is not an e-mail address, such as name@example.org."),
+    "max_length": _("This is longer than any e-mail address."),
 }
 EMAIL = (_("E-mail address"), "")
 NEW_PASSWORD = (_("New password"), _("At least 10 characters. A short sentence is easy to remember and hard to guess."))
@@ -110,6 +114,11 @@ class SignInForm(AuthenticationForm):
         **AuthenticationForm.error_messages,
         "invalid_login": _("We know nobody by this name or address with this password."),
     }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].label = _("E-mail address or name")
+        self.fields["username"].widget.attrs.pop("autofocus", None)  # the code comes first on the page
 
     def clean(self) -> dict[str, Any]:
         username, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")

@@ -90,7 +90,7 @@ def _event(order: Order, line: OrderLine, entry: Entry, turns: int) -> Event:
 
 
 def _moment(moment: datetime, zone: ZoneInfo) -> datetime:
-    """The moment on the zone's clock; but in UTC where that clock shows it for the second time: files mean the first."""
+    """The moment on the zone's clock; in UTC where that clock shows it for the second time, as files mean the first."""
     local = moment.astimezone(zone)
     return moment.astimezone(ZoneInfo("UTC")) if local.fold else local
 

@@ -139,11 +139,11 @@ def _when_is(line: OrderLine) -> str:
 
 
 def _window(begins: datetime, ends: datetime) -> str:
-    """Two moments of one zone in words, such as `Saturday 5 December 2026, 10:00 – 13:00 GMT`."""
+    """Two moments of one zone in words, such as `Saturday 5 December 2026, 10:00 - 13:00 GMT`."""
     zone = ZoneInfo(str(begins.tzinfo))
     day, last_day = local_day(begins, zone), local_day(ends, zone)
     until = local_time(ends, zone) if day == last_day else f"{last_day}, {local_time(ends, zone)}"
-    return f"{day}, {local_time(begins, zone)} – {until} {ends.tzname()}"
+    return f"{day}, {local_time(begins, zone)} \N{EN DASH} {until} {ends.tzname()}"
 
 
 def _rule_of(line: OrderLine) -> str:

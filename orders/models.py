@@ -124,6 +124,7 @@ class Order(models.Model):
         indexes = [
             models.Index(fields=["next_step_at"], condition=Q(status="awaiting_payment"), name="order_unpaid_by_step"),
             models.Index(fields=["user", "-placed_at", "-id"], name="order_by_user_newest_first"),
+            models.Index(fields=["user", "status", "-placed_at", "-id"], name="order_by_user_and_status"),
             models.Index(fields=["-placed_at", "-id"], name="order_newest_first"),
             models.Index(fields=["status", "-placed_at", "-id"], name="order_by_status_newest_first"),
         ]

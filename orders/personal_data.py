@@ -95,7 +95,7 @@ def _tell_item(item: CartItem) -> Row:
 class Alongside:
     """Rows that belong to orders, read beside these in the same order, a few at a time."""
 
-    def __init__(self, rows: QuerySet[Any, Row]) -> None:
+    def __init__(self, rows: QuerySet[Any, Any]) -> None:
         self._groups = groupby(rows.iterator(AT_A_TIME), key=lambda row: row["of_order"])
         self._next = next(self._groups, None)
 
@@ -145,13 +145,13 @@ def _fields(order: Order, beside: str, *names: str) -> Row | None:
     return row and {name: getattr(row, name) for name in names}
 
 
-def _lines_of(person: User) -> QuerySet[Any, Row]:
+def _lines_of(person: User) -> QuerySet[Any, Any]:
     lines = OrderLine.objects.filter(order__user=person).order_by("order_id", "position")
     named = {"of_order": F("order_id"), "sold_by": F("stall__name")}
     return lines.values("pk", "kind", "title", "unit_price", "quantity", "tax_rate", "total", **named)
 
 
-def _bookings_of(person: User) -> QuerySet[Any, Row]:
+def _bookings_of(person: User) -> QuerySet[Any, Any]:
     bookings = Booking.objects.filter(order_line__order__user=person).order_by("order_line__order_id", "pk")
     named = {
         "of_order": F("order_line__order_id"),
@@ -172,19 +172,19 @@ def _with_bookings(lines: list[Row], bookings: list[Row]) -> list[Row]:
     return lines
 
 
-def _money_of(orders: QuerySet[Order]) -> QuerySet[Any, Row]:
+def _money_of(orders: QuerySet[Order]) -> QuerySet[Any, Any]:
     moved = orders.filter(movements__kind__in=SHOPPERS_MONEY).order_by("pk", "movements__pk")
     fields = ("kind", "amount", "currency", "happened_at")
     return moved.values(of_order=F("pk"), **{f"its_{name}": F(f"movements__{name}") for name in fields})
 
 
-def _refunds_of(orders: QuerySet[Order]) -> QuerySet[Any, Row]:
+def _refunds_of(orders: QuerySet[Order]) -> QuerySet[Any, Any]:
     asked = orders.filter(refunds__isnull=False).order_by("pk", "refunds__pk")
     fields = ("status", "method", "amount", "currency", "requested_at", "done_at")
     return asked.values(of_order=F("pk"), **{f"its_{name}": F(f"refunds__{name}") for name in fields})
 
 
-def _mails_to(person: User) -> QuerySet[Any, Row]:
+def _mails_to(person: User) -> QuerySet[Any, Any]:
     theirs = Order.objects.filter(user=person).values("uuid")
     mails = Message.objects.filter(subject_type=kind_of(Order), subject_uuid__in=theirs)
     whose = Order.objects.filter(uuid=OuterRef("subject_uuid")).values("pk")

@@ -98,7 +98,7 @@ def erase_person(person: User, *, by: User) -> bool:
     orders = _hold_still(Order.objects.filter(user=person))
     if reasons := reasons_to_keep(person):
         raise CannotErase(*reasons)
-    _strike_out([person.email, *person.emailaddress_set.values_list("email", flat=True)])
+    _strike_out([person.email, *EmailAddress.objects.filter(user=person).values_list("email", flat=True)])
     _strike_out([person.name, person.username], LogEntry.objects.filter(_about(person)))
     _erase_contacts(orders, by)
     _empty_carts(carts)

@@ -162,6 +162,11 @@ class Quote:
         return any(line.zone for line in self.lines)
 
     @property
+    def is_settled(self) -> bool:
+        """Whether it is known how the goods get to their shopper, or nothing is to be known."""
+        return not self.options.is_asked or any(line.kind == OrderLine.Kind.FEE for line in self.lines)
+
+    @property
     def fingerprint(self) -> str:
         """Equal if the same was agreed to: contents, prices, hand-over, voucher, rules, sums and terms."""
         said = [self.basket.fingerprint, settings.TERMS_VERSION, str(self.total), *map(_describe, self.lines)]

@@ -26,7 +26,7 @@ def owe_due(most: int = 500) -> int:
 
 
 def find_due() -> QuerySet[Booking, tuple[int, UUID, datetime]]:
-    """Each confirmed order (its key) with the UUID and start (UTC) of an entry of which its shopper is to be reminded."""
+    """Confirmed orders (their keys), each with the UUID and start (UTC) of an entry to remind its shopper of."""
     now = timezone.now()
     soon = Booking.objects.filter(
         entry__starts_at__gt=now,

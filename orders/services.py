@@ -58,7 +58,7 @@ def owe_mail(order: Order, kind: str, occurrence: str = "", *, not_before: datet
 
 
 def which_time(order: Order, status: str) -> str:
-    """The occurrence of the mail about the order's coming to this status: staff may revive it, so it may do so again."""
+    """The occurrence of the mail that says the order has come to this status: after a revival it may do so again."""
     times = order.events.filter(kind=status).count()
     return f"again-{times}" if times > 1 else ""
 

@@ -23,6 +23,7 @@ from bookings.models import Calendar, Entry, Pool
 from cart.demo import pictures
 from cart.models import Product, Stall
 from cartsite.models import User
+from orders.offers import CollectionSlot, DeliveryZone, Voucher
 from payments.simulator.checkouts import ALWAYS_DECLINED
 
 SATURDAY = 5
@@ -59,7 +60,9 @@ def bread_workshops() -> list[Entry]:
 def test_a_shop_worth_looking_at_is_loaded(load_demo: LoadDemo) -> None:
     said = load_demo()
 
-    assert said.startswith("Loaded 9 stalls, 54 products, 4 calendars, 69 entries, 2 sign-ins.\n")
+    assert said.startswith(
+        "Loaded 9 stalls, 54 products, 4 calendars, 69 entries, 2 sign-ins, 3 windows, 2 zones, 2 vouchers.\n"
+    )
     assert Stall.objects.filter(is_house=False).count() == 8
     assert Stall.objects.get(is_house=True).name == "Rose Ash Co-operative"
     assert Product.objects.on_sale().count() == 54
@@ -142,12 +145,13 @@ def test_a_week_later_only_the_new_week_is_added(load_demo: LoadDemo) -> None:
     after = every_row()
     old_end = ORDINARY_DAY + timedelta(weeks=8)
     added = after["bookings.Entry"][69:]
-    assert said.startswith(f"Loaded {len(added)} entries.\n")
+    assert said.startswith(f"Loaded {len(added)} entries, 2 windows.\n")
     assert added
     assert all(old_end < entry["starts_at"] <= old_end + timedelta(weeks=1, hours=2) for entry in added)
     for label, rows in before.items():
         assert after[label][: len(rows)] == rows
-        assert len(after[label]) - len(rows) == (len(added) if label in {"bookings.Entry", "bookings.Pool"} else 0)
+        more = {"bookings.Entry": len(added), "bookings.Pool": len(added) + 2, "orders.CollectionSlot": 2}
+        assert len(after[label]) - len(rows) == more.get(label, 0)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +213,20 @@ def test_no_basket_comes_to_a_total_that_sumup_always_declines(load_demo: LoadDe
     assert all(price % Decimal("0.05") == 0 for price in prices)
     assert min(prices) * 4 > 11
     baskets = [basket for count in (1, 2, 3) for basket in combinations_with_replacement(prices, count)]
-    assert [basket for basket in baskets if sum(basket) in ALWAYS_DECLINED] == []
+    fees = [Decimal(0), *DeliveryZone.objects.values_list("fee", flat=True)]
+    assert [(basket, fee) for basket in baskets for fee in fees if sum(basket) + fee in ALWAYS_DECLINED] == []
+
+
+def test_goods_can_be_fetched_or_brought_and_vouchers_used_at_once(load_demo: LoadDemo) -> None:
+    load_demo()
+
+    days = list(CollectionSlot.objects.open().filter(stall=None))
+    assert [day.local_start.weekday() for day in days] == [SATURDAY, SATURDAY]
+    assert CollectionSlot.objects.open().filter(stall__slug="millstone-bakery").count() == 1
+    assert set(DeliveryZone.objects.values_list("fee", flat=True)) == {Decimal("3.60"), Decimal("5.00")}
+    vouchers = {voucher.code: voucher for voucher in Voucher.objects.select_related("stall", "pool")}
+    assert (vouchers["WELCOME10"].pool.wanted, vouchers["WELCOME10"].stall) == (100, None)
+    assert (vouchers["JAM2"].stall.slug, vouchers["JAM2"].minimum) == ("bramble-orchard", Decimal("10.00"))
 
 
 def test_every_product_and_calendar_has_a_picture_of_its_own(load_demo: LoadDemo) -> None:

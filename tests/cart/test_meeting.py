@@ -245,19 +245,19 @@ def test_a_join_that_finds_no_more_room_does_not_stretch_the_hour_of_what_it_joi
 ) -> None:
     start = timezone.now()
     with travel(start, tick=False) as clock:
-        mine, _token = fill_cart((loaf, 4), user=shopper)
-        CartItem.objects.update(quantity=5)  # and a fifth, which was never to be had
-        capacity.claim(loaf.pool_id or 0, 1, until=None)
-        capacity.give_back_some(Hold.objects.get(quantity=4), 3)
-        clock.shift(timedelta(minutes=55))
-        Hold.objects.filter(until__isnull=False).update(until=start + hour())
-        _found, token = fill_cart((loaf, 3))
+        found, token = fill_cart((loaf, 1))
+        for _ in range(4):
+            clock.shift(timedelta(minutes=14))
+            services.renew(found)
+        mine, _token = fill_cart((loaf, 2), user=shopper)
+        CartItem.objects.filter(cart=mine).update(quantity=4)
+        capacity.claim(loaf.pool_id or 0, 2, until=None)
 
         services.adopt(token, shopper)
 
         hold = Hold.objects.live().get(until__isnull=False)
-    assert (hold.quantity, hold.claimed_at, hold.until) == (4, start, start + hour())
-    assert lines_of(mine) == {"Rye loaf": 4}
+    assert (hold.quantity, hold.claimed_at, hold.until) == (3, start, start + hour())
+    assert lines_of(mine) == {"Rye loaf": 3}
 
 
 def test_prices_that_were_seen_come_back_as_well(fill_cart: Fill, shopper: User, honey: Product) -> None:

@@ -214,6 +214,26 @@ def test_ordering_what_has_a_saved_line_while_one_signs_in_elsewhere_loses_nothi
         forget_holds()
 
 
+def test_what_is_added_while_the_order_is_placed_joins_what_was_saved(
+    fill_cart: Fill, honey: Product, loaf: Product, workshop: Entry
+) -> None:
+    for _ in range(6):
+        cart, token = fill_cart((honey, 1), (loaf, 2))
+        services.save_for_later(cart, item_of(cart, loaf).pk)
+
+        placed, added = run_at_once(order_of(token), partial(add, token, None, workshop))
+
+        assert added.error is None
+        if placed.error is None:
+            assert added.result == services.token_after_order(token)
+            assert saved_in(cart_with(added.result)) == {"Rye loaf": 2}
+            assert lines_of(cart_with(added.result)) == {"Bread workshop": 1}
+        else:
+            assert isinstance(placed.error, CannotPlace)
+            assert lines_of(cart) == {"Heather honey": 1, "Bread workshop": 1}
+        forget_holds()
+
+
 def test_a_double_click_on_the_order_carries_what_was_saved_over_once(
     fill_cart: Fill, honey: Product, loaf: Product
 ) -> None:

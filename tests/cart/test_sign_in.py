@@ -11,7 +11,8 @@ from django.test import Client
 from cart import services
 from cart.models import Cart, Product
 from cartsite.models import User
-from tests.cart.baskets import lines_of, token_in
+from tests.cart.baskets import cart_of, lines_of, token_in
+from tests.cartsite.accounts import sign_in_by_code
 from tests.factories import ProductFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -260,3 +261,32 @@ def test_looking_at_the_sign_in_page_is_no_try(client: Client, shopper: User, se
     sign_in(client)
 
     assert is_signed_in(client)
+
+
+# --- On the way to the checkout ---------------------------------------------------------------------------------------
+
+
+def test_on_the_way_to_the_checkout_one_buys_exactly_what_one_looked_at(
+    client: Client, fill_cart: Fill, shopper: User, loaf: Product, honey: Product
+) -> None:
+    fill_cart((loaf, 1), user=shopper)
+    _found, token = fill_cart((honey, 3))
+    client.cookies["cart"] = token
+
+    answer = sign_in(client, next="/checkout/")
+
+    assert answer.headers["Location"] == "/checkout/"
+    assert lines_of(cart_of(client)) == {"Heather honey": 3}
+
+
+def test_by_code_the_cart_filled_before_becomes_ones_own_too(
+    client: Client, fill_cart: Fill, shopper: User, loaf: Product, honey: Product
+) -> None:
+    mine, _token = fill_cart((loaf, 1), user=shopper)
+    _found, token = fill_cart((honey, 3))
+    client.cookies["cart"] = token
+
+    sign_in_by_code(client)
+
+    assert token_in(client) not in {"", token}
+    assert lines_of(mine) == {"Rye loaf": 1, "Heather honey": 3}

@@ -47,7 +47,7 @@ REFUND = (
     "- done",  # by hand
 )
 BOOKING = ("- confirmed", "confirmed cancelled")
-MESSAGE = ("- owed", "owed sent", "owed failed", "failed owed")
+MESSAGE = ("- owed", "owed sent", "owed failed", "failed owed", "owed dropped")
 CASE = ("- open", "open resolved", "open snoozed", "snoozed open", "snoozed resolved", "snoozed snoozed")
 DAILYCLOSE = (
     "- reading",

@@ -12,6 +12,10 @@ CAME_IN = "('capture', 'cash')"
 SHOPPERS = "('capture', 'refund', 'chargeback', 'cash')"
 ALIVE = "('requested', 'sending', 'unknown')"
 GONE = f"({ALIVE[1:-1]}, 'done', 'external')"
+# Whether some goods of an order `o` were not called off.
+GOODS_LEFT = """EXISTS (
+    SELECT FROM orders_orderline g WHERE g.order_id = o.id AND g.kind = 'product' AND g.quantity > (
+        SELECT coalesce(sum(f.quantity), 0) FROM orders_linefact f WHERE f.line_id = g.id AND f.kind = 'cancelled'))"""
 
 QUERIES: dict[str, str] = {
     "1 every transaction is one capture, or money of unknown origin, never both": """
@@ -112,6 +116,11 @@ QUERIES: dict[str, str] = {
         SELECT p.reference FROM payments_payment p JOIN orders_order o ON o.id = p.order_id
         JOIN cartsite_case c ON c.subject_uuid = p.uuid AND c.kind = 'late_payment'
         WHERE NOT EXISTS (SELECT FROM cartsite_message m WHERE m.subject_uuid = o.uuid AND m.kind = 'late_payment')
+        UNION ALL
+        SELECT o.number FROM orders_order o JOIN orders_orderevent e ON e.order_id = o.id
+        WHERE (e.kind = 'expired' OR e.kind = 'cancelled' AND EXISTS (
+                  SELECT FROM orders_orderevent b WHERE b.order_id = o.id AND b.kind = 'confirmed' AND b.id < e.id))
+          AND NOT EXISTS (SELECT FROM cartsite_message m WHERE m.subject_uuid = o.uuid AND m.kind = e.kind)
     """,
     "the last step written down is the status": """
         SELECT o.number FROM orders_order o
@@ -123,8 +132,9 @@ QUERIES: dict[str, str] = {
     "an order that waits holds all of it without end, one that is over nothing": """
         SELECT o.number FROM orders_order o JOIN orders_orderline l ON l.order_id = o.id
         LEFT JOIN cart_product g ON g.id = l.product_id LEFT JOIN bookings_entry e ON e.id = l.entry_id
+        LEFT JOIN orders_collectionslot s ON s.id = l.slot_id LEFT JOIN orders_voucher v ON v.id = l.voucher_id
         LEFT JOIN bookings_hold h ON h.id = l.hold_id
-        WHERE o.status = 'awaiting_payment' AND coalesce(g.pool_id, e.pool_id) IS NOT NULL
+        WHERE o.status = 'awaiting_payment' AND coalesce(g.pool_id, e.pool_id, s.pool_id, v.pool_id) IS NOT NULL
               AND (h.quantity IS DISTINCT FROM l.quantity OR h.until IS NOT NULL)
            OR o.status IN ('expired', 'cancelled') AND h.quantity > 0
     """,
@@ -155,6 +165,78 @@ QUERIES: dict[str, str] = {
         JOIN orders_orderline l ON l.id = b.order_line_id JOIN orders_order o ON o.id = l.order_id
         WHERE h.quantity <> CASE WHEN b.status = 'cancelled' THEN 0 ELSE 1 END
            OR b.status = 'confirmed' AND o.status NOT IN ('confirmed', 'completed')
+    """,
+    "a voucher and a window are used by as many orders as they hold, given back by those that are over": f"""
+        SELECT o.number FROM orders_order o JOIN orders_orderline l ON l.order_id = o.id
+        LEFT JOIN orders_collectionslot s ON s.id = l.slot_id LEFT JOIN orders_voucher v ON v.id = l.voucher_id
+        LEFT JOIN bookings_hold h ON h.id = l.hold_id AND h.pool_id = coalesce(s.pool_id, v.pool_id)
+        WHERE coalesce(s.pool_id, v.pool_id) IS NOT NULL AND coalesce(h.quantity, 0) <> CASE
+            WHEN o.status IN ('expired', 'cancelled') THEN 0
+            WHEN l.slot_id IS NOT NULL AND NOT {GOODS_LEFT} THEN 0 ELSE 1 END
+        UNION ALL
+        SELECT p.name FROM bookings_pool p JOIN (
+            SELECT coalesce(s.pool_id, v.pool_id) AS pool_id, count(DISTINCT o.id) AS orders
+            FROM orders_order o JOIN orders_orderline l ON l.order_id = o.id
+            LEFT JOIN orders_collectionslot s ON s.id = l.slot_id LEFT JOIN orders_voucher v ON v.id = l.voucher_id
+            WHERE o.status IN ('awaiting_payment', 'confirmed', 'completed') AND (l.slot_id IS NULL OR {GOODS_LEFT})
+            GROUP BY 1) used ON used.pool_id = p.id
+        WHERE used.orders > p.capacity
+    """,
+    "9 no stall and no tax rate has less than nothing of an order": """
+        SELECT o.number FROM orders_order o JOIN orders_orderline l ON l.order_id = o.id
+        JOIN orders_lineallocation a ON a.line_id = l.id GROUP BY o.id, a.stall_id HAVING sum(a.amount) < 0
+        UNION ALL
+        SELECT o.number FROM orders_order o JOIN orders_orderline l ON l.order_id = o.id
+        JOIN orders_lineallocation a ON a.line_id = l.id GROUP BY o.id, a.tax_rate HAVING sum(a.amount) < 0
+    """,
+    "9 a discount is about lines of its order, with their stall and rate, and takes no more than they cost": """
+        SELECT l.title FROM orders_lineallocation a JOIN orders_orderline l ON l.id = a.line_id
+        LEFT JOIN orders_orderline g ON g.id = a.about_id
+        WHERE (l.kind = 'discount') <> (g.id IS NOT NULL) OR g.order_id <> l.order_id
+           OR coalesce(g.stall_id, l.stall_id) <> a.stall_id OR coalesce(g.tax_rate, l.tax_rate) <> a.tax_rate
+           OR g.kind IN ('fee', 'discount')
+        UNION ALL
+        SELECT g.title FROM orders_orderline g JOIN orders_lineallocation a ON a.about_id = g.id
+        GROUP BY g.id HAVING g.total + sum(a.amount) < 0
+        UNION ALL
+        SELECT a.id::text FROM orders_lineallocation a
+        WHERE a.tax <> a.amount - round(a.amount / (1 + a.tax_rate / 100), 2)
+    """,
+    "9 no stall but the house has more of an order's money than it was to get, or less than nothing": f"""
+        SELECT o.number FROM orders_order o JOIN payments_movement m ON m.order_id = o.id AND m.kind IN {SHOPPERS}
+        JOIN payments_movementshare s ON s.movement_id = m.id JOIN cart_stall t ON t.id = s.stall_id
+        WHERE NOT t.is_house GROUP BY o.id, t.id HAVING sum(s.amount) < 0 OR sum(s.amount) > (
+            SELECT coalesce(sum(a.amount), 0) FROM orders_lineallocation a
+            JOIN orders_orderline l ON l.id = a.line_id WHERE l.order_id = o.id AND a.stall_id = t.id)
+    """,
+    "what goes back by itself for a line is no more than was paid for it": f"""
+        SELECT l.title FROM orders_orderline l JOIN payments_refund r ON r.line_id = l.id
+        WHERE r.requested_by_id IS NULL AND r.status IN {GONE}
+        GROUP BY l.id HAVING sum(r.amount) > l.total + (
+            SELECT coalesce(sum(a.amount), 0) FROM orders_lineallocation a WHERE a.about_id = l.id)
+    """,
+    "a cart's holds end, an hour after the first claim at the latest": """
+        SELECT h.id::text FROM bookings_hold h JOIN cart_cartitem i ON i.hold_id = h.id
+        WHERE h.quantity > 0 AND (h.until IS NULL OR h.until > h.claimed_at + interval '1 hour'
+                                  OR h.quantity > i.quantity)
+    """,
+    "nothing is left in a cart that became another one, nor saved in one that was ordered": """
+        SELECT c.uuid::text FROM cart_cart c JOIN cart_cartitem i ON i.cart_id = c.id
+        WHERE c.merged_into_id IS NOT NULL OR c.ordered_at IS NOT NULL AND i.saved_at IS NOT NULL
+    """,
+    "whoever was erased is on no order, and has no cart": """
+        SELECT u.uuid::text FROM cartsite_user u JOIN orders_order o ON o.user_id = u.id
+        LEFT JOIN orders_ordercontact c ON c.order_id = o.id LEFT JOIN orders_deliveryaddress d ON d.order_id = o.id
+        WHERE u.erased_at IS NOT NULL AND num_nonnulls(c.id, d.id) > 0
+        UNION ALL
+        SELECT u.uuid::text FROM cartsite_user u LEFT JOIN cart_cart c ON c.user_id = u.id
+        LEFT JOIN cart_burnttoken b ON b.user_id = u.id LEFT JOIN account_emailaddress a ON a.user_id = u.id
+        WHERE u.erased_at IS NOT NULL
+          AND (num_nonnulls(c.id, b.id, a.id) > 0 OR u.name <> '' OR u.email NOT LIKE '%@erased.invalid')
+        UNION ALL
+        SELECT o.number FROM orders_order o JOIN orders_orderevent e ON e.order_id = o.id AND e.kind = 'contact_erased'
+        LEFT JOIN orders_ordercontact c ON c.order_id = o.id LEFT JOIN orders_deliveryaddress d ON d.order_id = o.id
+        WHERE num_nonnulls(c.id, d.id) > 0
     """,
     "15 a cart that was ordered is over": """
         SELECT o.number FROM orders_order o JOIN cart_cart c ON c.id = o.cart_id WHERE c.ordered_at IS NULL

@@ -7,6 +7,7 @@ with the domain's tables (coverage.py), and at the end of each history all must 
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db import connection
@@ -20,10 +21,12 @@ from payments.simulator.checkouts import CheckoutStatus
 from tests.machine import ledger_of_steps
 from tests.machine.acts import NOTHING_MOVED, SAID_NO, Idle
 from tests.machine.adversary import Adversary
+from tests.machine.baskets import LINES, WHO, Baskets
 from tests.machine.invariants import Memory, find_breaches
 from tests.machine.ledger_of_steps import Step
+from tests.machine.money_back import find_wrong_money_back
 from tests.machine.quiet import clear_the_desk, find_loose_ends, let_all_come_to_rest
-from tests.machine.shoppers import LINES, WHO, Shoppers
+from tests.machine.shoppers import HOW, Shoppers
 from tests.machine.staff import Staff
 from tests.machine.timers import Timers
 
@@ -38,10 +41,12 @@ PRESENT = """
     UNION ALL SELECT 'case', kind, count(*) FROM cartsite_case WHERE status <> 'resolved' GROUP BY 2
     UNION ALL SELECT 'transaction', '', count(*) FROM payments_movement WHERE kind = 'capture'
     UNION ALL SELECT 'transaction', '', count(*) FROM payments_stray
-    UNION ALL SELECT 'cart', 'full', count(*) FROM cart_cartitem i JOIN cart_cart c ON c.id = i.cart_id
-              WHERE c.ordered_at IS NULL
+    UNION ALL SELECT 'cart', CASE WHEN i.saved_at IS NULL THEN 'full' ELSE 'saved' END, count(*)
+              FROM cart_cartitem i JOIN cart_cart c ON c.id = i.cart_id WHERE c.ordered_at IS NULL GROUP BY 2
+    UNION ALL SELECT 'cart', 'merged', count(*) FROM cart_cartmerge WHERE ended_at IS NULL
+    UNION ALL SELECT 'cart', 'adopted', count(*) FROM cart_burnttoken
 """
-ORDERS = st.lists(st.tuples(WHO, LINES, st.booleans()), min_size=1, max_size=4)
+ORDERS = st.lists(st.tuples(WHO, LINES, HOW, st.booleans()), min_size=1, max_size=4)
 
 
 class Machine(Staff, Timers, Adversary):
@@ -54,19 +59,25 @@ class Machine(Staff, Timers, Adversary):
     fail_to_create_too, fail_to_delete_too = Adversary.fail_to_create, Adversary.fail_to_delete
     fail_to_refund_too, send_too = Adversary.fail_to_refund, Staff.approve_and_send
     accept_too, give_up_too, retry_too = Staff.accept_case, Staff.give_up, Staff.retry
+    meet_too, undo_too, call_off_too = (
+        Baskets.sign_in_with_a_basket_here_and_there,
+        Baskets.undo_merge,
+        Adversary.call_off,
+    )
 
     @initialize(orders=ORDERS)
-    def open_the_shop(self, orders: list[tuple[int, list[tuple[int, int]], bool]]) -> None:
+    def open_the_shop(self, orders: list[tuple[int, list[tuple[int, int]], tuple[str, str], bool]]) -> None:
         """A fresh world, in which some have ordered already, some of them have paid, and something goes wrong."""
         self.world.reset()
         ledger_of_steps.take()
-        self.tokens, self.placed = {}, []
+        self.switch_on()
+        self.placed = []
         self.memory, self.present = Memory(), Counter()
         self.coverage.histories += 1
         if self.trouble is not None:
             self.quietly(self.run_into, *self.trouble)
-        for who, lines, pays in orders:
-            self.quietly(self.buy_at_once, who, lines, pays)
+        for who, lines, how, pays in orders:
+            self.quietly(partial(self.buy_at_once, who, lines, how, pays=pays))
 
     def now(self) -> datetime:
         return timezone.now()
@@ -86,6 +97,7 @@ class Machine(Staff, Timers, Adversary):
         steps = ledger_of_steps.take()
         assert not (unknown := self.coverage.note(steps)), f"The domain knows no such step: {unknown}"
         assert not (breaches := [*find_breaches(), *self.memory.find_changes()]), breaches
+        assert not (wrong := find_wrong_money_back(self.world.staff.pk, self.world.porter.pk)), wrong
         assert not self.world.complaints.heard, self.world.complaints.heard[0]
         assert not self.world.relay.errors, repr(self.world.relay.errors[0])
         assert not (calls := self.world.calls_inside_transactions), f"11 inside a transaction: {calls}"

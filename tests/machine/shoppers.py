@@ -1,5 +1,6 @@
-"""What shoppers do: fill baskets with little left of anything, order, pay in two tabs, and change their minds."""
+"""What shoppers do: order with vouchers and windows that are nearly gone, pay in two tabs, and change their minds."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -9,89 +10,118 @@ from hypothesis import strategies as st
 
 from cart import services as carts
 from cart.models import Cart
-from cartsite.models import Case, User
+from cartsite.models import Case
+from orders import receipts
+from orders.access import returning_token
+from orders.handover import DELIVERY, Address
 from orders.models import Order
-from orders.placing import NOTHING_CHOSEN, CartChanged, place
-from orders.quoting import make_quote
+from orders.placing import CartChanged, place
+from orders.quoting import Choices, Quote, make_quote
 from payments import late, releasing, schedule, starting, sweeping
 from payments.models import Payment
-from tests.machine.acts import DICE, Acts, Idle, act, one_of, some
+from tests.machine.acts import DICE, Idle, act, one_of, some
+from tests.machine.baskets import GUEST, LINES, WHO, Baskets, Device
 
-WHO = st.integers(0, 2)
-LINES = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 2)), min_size=1, max_size=3)
+# How it is handed over, and the voucher.
+HOW = st.tuples(
+    st.sampled_from(["delivery", "market", "bees", ""]), st.sampled_from(["", "", "FRIENDS", "OVEN", "GIFT"])
+)
+BROUGHT = ("delivery", "")
+HOME = Address("1 Quay Street", "Bristol", "BS1 3AB")
 SHOWN = ("payment:open", "payment:declined", "payment:closed")
 
 
-class Shoppers(Acts):
-    """Two who are signed in, and a visitor; each has a cart and its token."""
+@dataclass(frozen=True)
+class Placed:
+    """An order as it was placed, so that it can be placed again."""
 
-    tokens: dict[int, str]
-    placed: list[tuple[Cart, str, User | None, str, Order]]
+    cart: Cart
+    device: Device  # as it was then
+    agreed: str
+    chosen: Choices
+    order: Order
 
-    def _cart_of(self, who: int) -> tuple[Cart, User | None]:
-        user = self.world.shoppers[who]
-        cart, token = carts.open_cart(self.tokens.get(who, ""), user)
-        self.tokens[who] = token or self.tokens[who]
-        return cart, user
 
-    def _fill(self, who: int, lines: list[tuple[int, int]]) -> None:
-        for thing, quantity in lines:
-            with transaction.atomic():
-                cart, _user = self._cart_of(who)
-                carts.add(cart, some(self.world.things, thing), quantity)
+def _place(cart: Cart, device: Device, agreed: str, chosen: Choices) -> tuple[Order, bool]:
+    email = device.user.email if device.user else GUEST
+    return place(cart.uuid, token=device.token, user=device.user, agreed=agreed, name="Ada", email=email, chosen=chosen)
 
-    def _place(self, who: int) -> Order:
-        user, token = self.world.shoppers[who], self.tokens.get(who, "")
-        basket = carts.basket_of(token, user)
+
+def _check_sums(order: Order, quote: Quote) -> None:
+    """9, 14: it costs what was shown, by line, by stall and by tax rate; and so says the receipt."""
+    receipt = receipts.write(order)
+    sums = {
+        quote.total,
+        sum(quote.by_stall.values()),
+        sum(tax.amount for tax in quote.by_rate),
+        receipt.total,
+        sum(seller.gets for seller in receipt.sellers),
+        sum(rate.gross for rate in receipt.rates),
+    }
+    assert sums == {order.total}
+    assert receipt.tax == sum(tax.tax for tax in quote.by_rate)
+
+
+class Shoppers(Baskets):
+    """How baskets become orders, and orders are paid."""
+
+    placed: list[Placed]
+
+    def _choose(self, way: str, code: str) -> Choices:
+        slots = {name: str(slot.uuid) for name, slot in self.world.slots.items()}
+        return Choices(handover=(slots | {"delivery": DELIVERY}).get(way, ""), address=HOME, voucher=code)
+
+    def _place(self, who: int, how: tuple[str, str] = BROUGHT) -> Order:
+        device, chosen = self.devices[who], self._choose(*how)
+        basket = carts.basket_of(device.token, device.user)
         if not basket.items:
             raise Idle
-        cart, agreed = basket.items[0].cart, make_quote(basket, NOTHING_CHOSEN).fingerprint
-        order, is_new = place(cart.uuid, token=token, user=user, agreed=agreed, name="Ada", email="ada@example.org")
+        quote = make_quote(basket, chosen)
+        cart, saved = basket.items[0].cart, {line.key for line in basket.saved}
+        order, is_new = _place(cart, device, quote.fingerprint, chosen)
         assert is_new
-        assert order.total == basket.total, "14: it costs what the database said when it was shown"
-        assert not carts.basket_of(token, None).items, "13: placing ends the cart"
-        self.placed.append((cart, token, user, agreed, order))
+        _check_sums(order, quote)
+        self.placed.append(Placed(cart, Device(device.user, device.token), quote.fingerprint, chosen, order))
+        device.token = carts.token_after_order(device.token) or device.token
+        after = carts.basket_of(device.token, device.user)
+        assert after.cart != cart, "13: placing ends the cart"
+        assert saved <= {line.key for line in after.lines}, "What was saved for later outlives the order"
         return order
 
-    @act(who=WHO, lines=LINES, agree=st.booleans())
-    def fill_cart(self, who: int, lines: list[tuple[int, int]], agree: bool) -> None:
+    @act(who=WHO, lines=LINES, how=HOW)
+    def order_at_once(self, who: int, lines: list[tuple[int, int]], how: tuple[str, str]) -> None:
         self._fill(who, lines)
-        if agree:
-            with transaction.atomic():
-                carts.accept_prices(self._cart_of(who)[0])
-
-    @act(who=WHO, lines=LINES)
-    def order_at_once(self, who: int, lines: list[tuple[int, int]]) -> None:
-        self._fill(who, lines)
-        order = self._place(who)
+        order = self._place(who, how)
         if order.is_awaiting_payment:
             starting.start(order)
 
-    def buy_at_once(self, who: int, lines: list[tuple[int, int]], pays: bool) -> None:
+    def buy_at_once(
+        self, who: int, lines: list[tuple[int, int]], how: tuple[str, str] = BROUGHT, *, pays: bool
+    ) -> None:
         """Order, go to SumUp's page, and perhaps pay there; what the shop hears of it is another matter."""
         self._fill(who, lines)
-        payment = starting.start(self._place(who))
+        payment = starting.start(self._place(who, how))
         if pays and payment.checkout_id:
             self.world.wait(2 * schedule.BETWEEN_LOOKS)
             self.world.simulator.pay(payment.checkout_id)
             sweeping.look_now(payment.pk)
 
-    @act(who=WHO, lines=LINES)
-    def buy(self, who: int, lines: list[tuple[int, int]]) -> None:
-        self.buy_at_once(who, lines, pays=True)
+    @act(who=WHO, lines=LINES, how=HOW)
+    def buy(self, who: int, lines: list[tuple[int, int]], how: tuple[str, str]) -> None:
+        self.buy_at_once(who, lines, how, pays=True)
 
-    @act("cart:full", who=WHO)
-    def place_order(self, who: int) -> None:
-        self._place(who)
+    @act("cart:full", who=WHO, how=HOW)
+    def place_order(self, who: int, how: tuple[str, str]) -> None:
+        self._place(who, how)
 
     @act("order", dice=DICE)
     def place_the_same_cart_again(self, dice: int) -> None:
-        cart, token, user, agreed, first = some(self.placed, dice)
-        order, is_new = place(cart.uuid, token=token, user=user, agreed=agreed, name="Ada", email="ada@example.org")
-        assert (order, is_new) == (first, False), "15: one cart makes one order"
-        eve = next(who for who in self.world.shoppers if who not in (user, None))
+        first = some(self.placed, dice)
+        assert _place(first.cart, first.device, first.agreed, first.chosen) == (first.order, False), "15: one order"
+        eve = next(person for person in self.world.people if person not in (first.device.user, first.cart.user))
+        there = Device(eve, first.device.token if first.cart.user else "")
         with pytest.raises(CartChanged):  # 13: another visitor's cart
-            place(cart.uuid, token=token if user else "", user=eve, agreed=agreed, name="Eve", email="eve@example.org")
+            _place(first.cart, there, first.agreed, first.chosen)
 
     @act("order:awaiting_payment", dice=DICE)
     def start_to_pay(self, dice: int) -> None:
@@ -146,11 +176,19 @@ class Shoppers(Acts):
     @act("order:awaiting_payment", dice=DICE, into_cart=st.booleans())
     def change_basket(self, dice: int, into_cart: bool) -> None:
         order = one_of(Order.objects.awaiting(), dice)
-        who = self.world.shoppers.index(order.user)
+        theirs = [device for device in self.devices if device.user == order.user]
+        device = some(theirs or self.devices, dice)  # by the link in the mail, if not
         with transaction.atomic():
-            cart = self._cart_of(who)[0] if into_cart else None
-            releasing.begin(order, to="cancelled", by=Order.Closer.SHOPPER, user=order.user, cart=cart)
+            cart = self._cart_for_lines_of(order, device) if into_cart else None
+            releasing.begin(order, to="cancelled", by=Order.Closer.SHOPPER, user=device.user, cart=cart)
         releasing.step(order)
+
+    def _cart_for_lines_of(self, order: Order, device: Device) -> Cart:
+        if cart := carts.find_cart(device.token, device.user):
+            return cart
+        cart, token = carts.cart_with_token(returning_token(order), device.user)
+        device.token = token or device.token
+        return cart
 
     @act("order:closing", dice=DICE)
     def keep_the_order(self, dice: int) -> None:

@@ -106,12 +106,14 @@ class World:
         history.sweep()  # as on the shop's first day: from now on all of SumUp's history is read, if late
 
     def _stock_the_shop(self) -> None:
-        """Few of each thing, so that they run out; at three tax rates, one for nothing, and no two prices alike."""
+        """Few of each thing, so that they run out; at three tax rates, and one for nothing."""
         self.stalls = [Stall.objects.house(), *(StallFactory.create(name=name, slug=name) for name in ("bees", "oven"))]
         bees, oven = self.stalls[1:]
         self.products: list[Product] = [
             ProductFactory.create(sku="HONEY", title="Honey", stall=bees, price=Decimal("6.50"), stock=4),
-            ProductFactory.create(sku="CANDLE", title="Candle", stall=bees, price=Decimal("3.33"), stock=None, **TWENTY),
+            ProductFactory.create(
+                sku="CANDLE", title="Candle", stall=bees, price=Decimal("3.33"), stock=None, **TWENTY
+            ),
             ProductFactory.create(sku="LEAFLET", title="Leaflet", stall=oven, price=Decimal("0.00"), stock=3),
             ProductFactory.create(sku="MUG", title="Mug", stall=oven, price=Decimal("11.00"), stock=2, **TEN),
         ]

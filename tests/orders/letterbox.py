@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.core.mail import EmailMultiAlternatives
 
-from bookings.models import Booking, Calendar, Entry
+from bookings.models import Booking, Entry
 from cart.models import Product
 from orders.models import DeliveryAddress, LineAllocation, Order, OrderLine
 from orders.money import tax_within
@@ -37,7 +37,7 @@ def open_market() -> tuple[Product, Entry]:
     """Honey without tax, and a workshop with VAT in its price, at stalls and a place with names."""
     honey = ProductFactory(title="Heather honey", sku="HONEY", stall=StallFactory(name="Hill Bees", slug="bees"))
     bakers = StallFactory(name="The Bakers", slug="bakers")
-    bakehouse: Calendar = CalendarFactory(
+    bakehouse = CalendarFactory(
         name="Bakehouse", slug="bakehouse", stall=bakers, place="The Old Bakehouse, Mill Lane"
     )
     workshop = EntryFactory(

@@ -71,7 +71,7 @@ def test_each_place_bought_is_in_the_file(confirmed: Order, workshop: Entry) -> 
     line = confirmed.lines.get(kind="entry")
     (event,) = calendar.events
     assert (calendar["METHOD"], calendar["VERSION"]) == ("PUBLISH", "2.0")
-    assert (event["UID"], event["SEQUENCE"], event["STATUS"]) == (f"{line.uuid}@shop.example", 0, "CONFIRMED")
+    assert (event["UID"], event.sequence, event["STATUS"]) == (f"{line.uuid}@shop.example", 0, "CONFIRMED")
     assert event["SUMMARY"] == "Bread workshop"
     assert event.start == workshop.starts_at.replace(microsecond=0)
     assert event.end == workshop.ends_at.replace(microsecond=0)
@@ -146,7 +146,7 @@ def test_what_staff_typed_adds_no_lines(confirmed: Order) -> None:
     event = the_event(calendar_files.write_places(confirmed))
 
     assert "ATTENDEE" not in event
-    assert "ATTENDEE" in event["SUMMARY"]
+    assert "ATTENDEE" in str(event["SUMMARY"])
 
 
 def test_goods_make_no_file(place_order: PlaceOrder, honey: Product) -> None:
@@ -172,8 +172,8 @@ def test_places_that_are_all_gone_are_taken_out(confirmed: Order, staff: User) -
     assert read(gone)["METHOD"] == "CANCEL"
     event = the_event(gone)
     assert (event["UID"], event["STATUS"]) == (before["UID"], "CANCELLED")
-    assert event["SEQUENCE"] > before["SEQUENCE"]
-    assert "Your code" not in event["DESCRIPTION"]
+    assert event.sequence > before.sequence
+    assert "Your code" not in str(event["DESCRIPTION"])
 
 
 def test_a_line_with_places_left_is_updated(confirmed: Order, staff: User) -> None:
@@ -183,17 +183,17 @@ def test_a_line_with_places_left_is_updated(confirmed: Order, staff: User) -> No
     assert calendar_files.write_gone(confirmed) == ""
     event = the_event(calendar_files.write_places(confirmed))
     assert (event["UID"], event["STATUS"]) == (before["UID"], "CONFIRMED")
-    assert event["SEQUENCE"] > before["SEQUENCE"]
+    assert event.sequence > before.sequence
     assert str(event["DESCRIPTION"]).count("Your code") == 1
 
 
 def test_every_change_counts_higher(confirmed: Order, staff: User) -> None:
-    seen = [the_event(calendar_files.write_places(confirmed))["SEQUENCE"]]
+    seen = [the_event(calendar_files.write_places(confirmed)).sequence]
     for _time in range(2):
         services.cancel_confirmed(confirmed, by=staff, cause="staff")
-        seen.append(the_event(calendar_files.write_gone(confirmed))["SEQUENCE"])
+        seen.append(the_event(calendar_files.write_gone(confirmed)).sequence)
         services.revive(confirmed, cause="staff", by=staff)
-        seen.append(the_event(calendar_files.write_places(confirmed))["SEQUENCE"])
+        seen.append(the_event(calendar_files.write_places(confirmed)).sequence)
 
     assert seen == [0, 1, 2, 3, 4]
 
@@ -204,7 +204,7 @@ def test_the_confirmation_brings_the_file(confirmed: Order, mailoutbox: Outbox) 
     ((method, part),) = files_of(mailoutbox).items()
     assert (method, part.get_filename()) == ("PUBLISH", f"{confirmed.number}.ics")
     assert part.get_content_disposition() == "attachment"
-    assert the_event(text_in(part))["SEQUENCE"] == 0
+    assert the_event(text_in(part)).sequence == 0
 
 
 def test_a_cancellation_brings_what_is_gone_and_what_is_left(

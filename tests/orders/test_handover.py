@@ -1,4 +1,4 @@
-"""Goods are fetched or brought; the order says how, holds its place in the window, and asks for nothing it needs not."""
+"""Goods are fetched or brought: the order says how, holds its place in the window, and asks for nothing else."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

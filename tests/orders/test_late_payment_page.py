@@ -102,7 +102,8 @@ def test_an_order_that_has_not_ended_is_not_said_to_have(paid_late: Order, clien
     said = text_of(client.get(page_of(paid_late)))
 
     assert "had ended" not in said
-    assert "By then the order could not be paid any more." in said
+    assert "Your money is here, and somebody must look at it" in said
+    assert "Everything in it is still kept for you." in said
 
 
 def test_the_orders_page_leads_there_while_nobody_has_decided(paid_late: Order, client: Client) -> None:

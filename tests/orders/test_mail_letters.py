@@ -303,7 +303,7 @@ def test_the_link_again(full: Order, mailoutbox: Outbox) -> None:
 
 # --- Names that mean harm
 
-HOSTILE = "<script>alert(1)</script>\r\nBcc: all@example.org & \"friends\""
+HOSTILE = '<script>alert(1)</script>\r\nBcc: all@example.org & "friends"'
 
 
 def owe_every_kind(order: Order, staff: User, clock: Any) -> None:

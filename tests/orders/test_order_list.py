@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from cart.models import Product
 from cartsite.models import User
-from orders.models import Order
+from orders.models import Order, OrderLine
+from orders.views import mine
 from orders.views.mine import PER_PAGE
-from tests.factories import UserFactory
+from tests.factories import EntryFactory, ProductFactory, StallFactory, UserFactory
 from tests.orders.acts import HTMX, statements
 
 pytestmark = pytest.mark.django_db
@@ -198,3 +199,153 @@ def test_a_long_list_costs_what_a_short_one_does(client_of: Client, place_many: 
 
     assert len(few) == len(many) <= 4
     assert [sql for sql in many if "COUNT(" in sql] == []
+
+
+# --- Searching
+
+
+@pytest.fixture
+def three(place_order: PlaceOrder, shopper: User) -> list[Order]:
+    """Orders of jam, of honey, and of a workshop at another stall."""
+    jam = ProductFactory(title="Plum jam", stall=StallFactory(name="Hill Farm"))
+    honey = ProductFactory(title="Heather honey", stall=StallFactory(name="Hill Bees"))
+    workshop = EntryFactory(title="Bread workshop", calendar__stall=StallFactory(name="The Bakers"))
+    return [place_order((thing, 1), user=shopper) for thing in (jam, honey, workshop)]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("jam", [0]),
+        ("HEATHER", [1]),
+        ("hill", [1, 0]),
+        ("the bakers", [2]),
+        ("bread work", [2]),
+        ("  jam  ", [0]),
+        ("truffles", []),
+        ("%", []),
+        ("_", []),
+        ("\\", []),
+        ("'; DROP TABLE orders_order; --", []),
+    ],
+)
+def test_orders_are_found_by_words_from_a_title_or_a_stall(
+    client_of: Client, three: list[Order], words: str, found: list[int]
+) -> None:
+    response = client_of.get("/orders/", {"q": words})
+
+    assert response.status_code == 200
+    assert numbers(response) == [three[n].number for n in found]
+
+
+def test_an_order_with_several_such_lines_is_found_once(
+    client_of: Client, place_order: PlaceOrder, shopper: User
+) -> None:
+    order = place_order(*((ProductFactory(title=f"Plum jam {n}"), 1) for n in range(3)), user=shopper)
+
+    assert numbers(client_of.get("/orders/?q=jam")) == [order.number]
+
+
+@pytest.mark.parametrize("write", [str, str.lower, lambda n: n.replace("-", ""), lambda n: f" {n.replace('-', ' ')} "])
+def test_an_order_is_found_by_its_number_however_it_is_written(
+    client_of: Client, three: list[Order], write: Callable[[str], str]
+) -> None:
+    response = client_of.get("/orders/", {"q": write(three[1].number)})
+
+    assert numbers(response) == [three[1].number]
+
+
+def test_another_persons_number_or_words_find_nothing(
+    client_of: Client, place_order: PlaceOrder, honey: Product
+) -> None:
+    theirs = place_order((honey, 1), user=UserFactory())
+
+    for words in (theirs.number, "Heather honey"):
+        response = client_of.get("/orders/", {"q": words})
+        assert (response.status_code, numbers(response)) == (200, [])
+        assert "No order fits." in response.content.decode()
+
+
+def test_words_status_and_days_narrow_together(client_of: Client, three: list[Order]) -> None:
+    Order.objects.filter(pk=three[0].pk).update(status="expired")
+
+    assert numbers(client_of.get("/orders/?q=hill&status=expired")) == [three[0].number]
+    assert numbers(client_of.get(f"/orders/?q={three[1].number}&status=expired")) == []
+    assert numbers(client_of.get("/orders/?q=hill&until=2020-01-01")) == []
+
+
+def test_a_search_goes_on_where_it_stopped_and_misses_nothing(
+    client_of: Client, place_many: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mine, "LOOK_THROUGH", 4)
+    monkeypatch.setattr(mine, "PER_PAGE", 3)
+    orders = place_many(14)
+    wanted = [orders[n] for n in (0, 1, 2, 3, 6, 13)]
+    OrderLine.objects.filter(order__in=wanted).update(title="Truffles")
+    seen, path, pages = [], "/orders/?q=truffles", 0
+
+    while path:
+        response = client_of.get(path)
+        seen += numbers(response)
+        pages += 1
+        after = re.search(r'href="(\?[^"]*after=[^"]*)"', response.content.decode())
+        path = f"/orders/{after.group(1).replace('&amp;', '&')}" if after else ""
+
+    assert seen == [order.number for order in wanted]
+    assert pages == 4
+
+
+def test_a_page_without_any_hit_says_that_there_are_older_orders(
+    client_of: Client, place_many: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mine, "LOOK_THROUGH", 2)
+    place_many(3)
+
+    said = client_of.get("/orders/?q=truffles").content.decode()
+
+    assert "There are older ones." in said
+    assert "q=truffles&amp;after=" in said
+
+
+@pytest.mark.parametrize("words", ["x" * 101, "a\x00b"])
+def test_words_that_cannot_be_searched_for_are_said_beside_the_field(client_of: Client, words: str) -> None:
+    response = client_of.get("/orders/", {"q": words})
+
+    said = response.content.decode()
+    assert response.status_code == 422
+    assert re.search(r'<input[^>]*aria-invalid="true"[^>]*id="id_q"', said)
+    assert re.search(r'id="id_q".*?<ul class="errorlist" id="id_q_error"', said, re.DOTALL)
+
+
+# --- What htmx gets
+
+
+def test_a_search_by_htmx_gets_form_and_list_and_tells_how_many(client_of: Client, three: list[Order]) -> None:
+    said = client_of.get("/orders/?q=hill", headers=HTMX).content.decode()
+
+    assert "<html" not in said
+    assert 'id="orders"' in said
+    assert 'value="hill"' in said
+    assert "2 orders shown" in said
+
+
+def test_more_of_the_list_comes_without_the_form(client_of: Client, three: list[Order]) -> None:
+    said = client_of.get("/orders/?part=1", headers=HTMX).content.decode()
+
+    assert 'id="orders"' not in said
+    assert three[0].number in said
+
+
+def test_going_back_gets_the_whole_page(client_of: Client, three: list[Order]) -> None:
+    said = client_of.get("/orders/?q=jam", headers=HTMX | {"HX-History-Restore-Request": "true"}).content.decode()
+
+    assert "<html" in said
+    assert 'value="jam"' in said
+
+
+def test_the_search_has_an_address_of_its_own_with_and_without_htmx(client_of: Client, three: list[Order]) -> None:
+    said = client_of.get("/orders/").content.decode()
+
+    form = said.split('role="search"')[1].split(">")[0]
+    assert 'method="get" action="/orders/"' in form
+    assert 'hx-push-url="true"' in form

@@ -20,45 +20,40 @@ pytestmark = pytest.mark.django_db
 
 ALL, HERS = 100_000, 50_000
 FIRST = 1_000_000  # far above what the sequences have given out
-# One in so many orders expired, and has truffles in it.
+# One in so many of her orders expired, and has truffles in it; every second one of the others did.
 RARE = 10_000
-# Each row is a copy of one that is there, but for what must be its own. All orders but hers are of a hundred others.
-COPY = """
-INSERT INTO {table} SELECT fresh.* FROM {table} old, generate_series(1, %(all)s) n,
-LATERAL jsonb_populate_record(old, jsonb_build_object('uuid', gen_random_uuid(), {own})) fresh WHERE old.id = %(old)s
-"""
-CARTS = COPY.format(table="cart_cart", own="'id', %(first)s + n, 'token_hash', 'many-' || n")
-ORDERS = COPY.format(
-    table="orders_order",
-    own="""'id', %(first)s + n, 'cart_id', %(first)s + n, 'number', 'N' || n,
-    'user_id', CASE WHEN n <= %(hers)s THEN old.user_id ELSE (%(others)s::bigint[])[1 + n %% 100] END,
-    'status', CASE WHEN n %% %(rare)s = 0 THEN 'expired' WHEN n %% 10 = 0 THEN 'cancelled' ELSE 'completed' END,
-    'placed_at', old.placed_at - n * interval '1 minute'""",
-)
-LINES = COPY.format(
-    table="orders_orderline",
-    own="""'id', 2 * (%(first)s + n) + %(position)s, 'order_id', %(first)s + n, 'position', %(position)s,
-    'title', CASE WHEN n %% %(rare)s = 0 THEN 'Truffles' ELSE old.title END""",
-)
+
+
+def copy(table: str, row: int, **own: str) -> None:
+    """A hundred thousand copies of a row, numbered by `n`, but for what must be their own."""
+    own |= {"id": f"{FIRST} + n", "uuid": "gen_random_uuid()"}
+    with connection.cursor() as cursor:
+        names = [c.name for c in connection.introspection.get_table_description(cursor, table) if c.name not in own]
+        into, values = ", ".join([*own, *names]), ", ".join([*own.values(), *(f"old.{name}" for name in names)])
+        cursor.execute(
+            f"INSERT INTO {table} ({into}) SELECT {values} "
+            f"FROM {table} old, generate_series(1, {ALL}) n WHERE id = {row}"
+        )
+        cursor.execute(f"ANALYZE {table}")
 
 
 @pytest.fixture
 def client_with_many(place_order: Callable[..., Order], honey: Product, shopper: User) -> Client:
-    """A shopper with half of a hundred thousand orders, one a minute, with two lines each."""
+    """A shopper with half of a hundred thousand orders, one a minute; the others are of a hundred other people."""
     order = place_order((honey, 1), user=shopper)
-    span = {
-        "all": ALL,
-        "hers": HERS,
-        "rare": RARE,
-        "first": FIRST,
-        "others": [u.pk for u in UserFactory.create_batch(100)],
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(CARTS, span | {"old": order.cart_id})
-        cursor.execute(ORDERS, span | {"old": order.pk})
-        for position in (0, 1):
-            cursor.execute(LINES, span | {"old": order.lines.get(position=0).pk, "position": position})
-        cursor.execute("ANALYZE orders_order, orders_orderline, cart_cart")
+    others = [person.pk for person in UserFactory.create_batch(100)]
+    copy("cart_cart", order.cart_id, token_hash="'many-' || n")
+    copy(
+        "orders_order",
+        order.pk,
+        cart_id=f"{FIRST} + n",
+        number="'N' || n",
+        user_id=f"CASE WHEN n <= {HERS} THEN user_id ELSE (ARRAY{others})[1 + n % 100] END",
+        status=f"CASE WHEN n % {RARE} = 0 OR n > {HERS} AND n % 2 = 0 THEN 'expired' ELSE 'completed' END",
+        placed_at="placed_at - n * interval '1 minute'",
+    )
+    title = f"CASE WHEN n % {RARE} = 0 THEN 'Truffles' ELSE title END"
+    copy("orders_orderline", order.lines.get().pk, order_id=f"{FIRST} + n", title=title)
     client = Client()
     client.force_login(shopper)
     client.get("/orders/")
@@ -94,7 +89,7 @@ def looked_at(node: dict[str, Any]) -> int:
     return int(rows * node["Actual Loops"])
 
 
-# What is asked, how many orders it shows, and how many of the order's own rows may be looked at for it.
+# What is asked, and how many orders it shows.
 QUERIES = {
     "": PER_PAGE,
     "after={deep}": PER_PAGE,
@@ -107,7 +102,7 @@ QUERIES = {
     "status=expired&until={long_ago}": 4,
     "q=honey": PER_PAGE,
     "q=honey&after={deep}": PER_PAGE,
-    "q=truffles": 0,
+    "q=truffles": 0,  # not among the newest: the page says that there are older ones
     "q=truffles&after={before_truffles}": 1,
     "q=stall": PER_PAGE,
     "q=nothing+at+all": 0,
@@ -134,10 +129,13 @@ def test_the_list_stays_as_fast_with_a_hundred_thousand_orders(client_with_many:
 
         assert response.status_code == 200, query
         assert len(response.context["page"].rows) == shown, query
-        assert len(sent) <= 4, query
+        assert len(sent) <= 5, query  # one more where words are searched for
         assert [sql for sql in sent if "COUNT(" in sql] == [], query
-        assert len(plans) == 1 + ("q=" in query and shown != 1 or "truffles" in query), query
-        assert not [node for node in nodes if node["Node Type"] in ("Seq Scan", "Sort")], (query, plans)
-        assert max(looked_at(node) for node in nodes) <= 3 * LOOK_THROUGH, (query, plans)
-        indexes = {node["Index Name"] for node in nodes if node.get("Relation Name") == "orders_order"}
-        assert indexes == ({"orders_order_number_key"} if "number" in query or "CCCC" in query else indexes), query
+        assert 1 <= len(plans) <= 2, query
+        assert not [node for node in nodes if node["Node Type"] == "Seq Scan"], (query, plans)
+        most = 2 * (LOOK_THROUGH + 1) if "q=" in query else 2 * (PER_PAGE + 1)
+        assert max(looked_at(node) for node in nodes) <= most, (query, plans)
+        if query in ("", "q=nothing+at+all"):
+            assert "order_by_user_newest_first" in {node.get("Index Name") for node in nodes}, (query, plans)
+        if query in ("q={number}", "q=CCCC-CCCC-CC"):
+            assert "orders_order_number_key" in {node.get("Index Name") for node in nodes}, (query, plans)

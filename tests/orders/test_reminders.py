@@ -157,49 +157,41 @@ def test_two_sweeps_at_once_owe_each_once(place_order: PlaceOrder, workshop: Ent
 # --- Among very many
 
 COPIES = 20_000
-# Orders as the first one, with one line and one place each, at entries that are an hour apart over the years.
-MANY = f"""
-CREATE TEMP TABLE n AS SELECT generate_series(1, {COPIES}) AS n;
-INSERT INTO bookings_entry SELECT (jsonb_populate_record(old, jsonb_build_object(
-    'id', 1000000 + n, 'uuid', gen_random_uuid(),
-    'starts_at', old.starts_at + (n - {COPIES} / 2) * interval '1 hour',
-    'ends_at', old.ends_at + (n - {COPIES} / 2) * interval '1 hour'))).*
-    FROM bookings_entry old, n;
-INSERT INTO cart_cart SELECT (jsonb_populate_record(old, jsonb_build_object(
-    'id', 1000000 + n, 'uuid', gen_random_uuid(), 'token_hash', md5(n::text)))).*
-    FROM (SELECT * FROM cart_cart LIMIT 1) old, n;
-INSERT INTO orders_order SELECT (jsonb_populate_record(old, jsonb_build_object(
-    'id', 1000000 + n, 'uuid', gen_random_uuid(), 'number', 'N' || n, 'cart_id', 1000000 + n))).*
-    FROM (SELECT * FROM orders_order LIMIT 1) old, n;
-INSERT INTO orders_orderline SELECT (jsonb_populate_record(old, jsonb_build_object(
-    'id', 1000000 + n, 'uuid', gen_random_uuid(), 'order_id', 1000000 + n, 'entry_id', 1000000 + n,
-    'hold_id', NULL))).*
-    FROM (SELECT * FROM orders_orderline LIMIT 1) old, n;
-INSERT INTO orders_orderevent SELECT (jsonb_populate_record(old, jsonb_build_object(
-    'id', 1000000 + n, 'order_id', 1000000 + n))).*
-    FROM (SELECT * FROM orders_orderevent WHERE kind = 'confirmed' LIMIT 1) old, n;
-INSERT INTO bookings_hold SELECT (jsonb_populate_record(old, jsonb_build_object(
-    'id', 1000000 + n, 'uuid', gen_random_uuid(), 'quantity', 0))).*
-    FROM (SELECT * FROM bookings_hold LIMIT 1) old, n;
-INSERT INTO bookings_booking SELECT (jsonb_populate_record(old, jsonb_build_object(
-    'id', 1000000 + n, 'uuid', gen_random_uuid(), 'code', 'N' || n, 'entry_id', 1000000 + n,
-    'order_line_id', 1000000 + n, 'hold_id', 1000000 + n))).*
-    FROM (SELECT * FROM bookings_booking LIMIT 1) old, n;
-INSERT INTO cartsite_message SELECT (jsonb_populate_record(old, jsonb_build_object(
-    'id', 1000000 + n, 'uuid', gen_random_uuid(), 'subject_uuid', gen_random_uuid()))).*
-    FROM (SELECT * FROM cartsite_message LIMIT 1) old, n;
-"""
+FIRST = 1_000_000  # the keys of copies lie above all others
+AGAIN = """INSERT INTO {table}
+SELECT (jsonb_populate_record(NULL::{table}, to_jsonb(old) || jsonb_build_object({new}))).*
+FROM (SELECT * FROM {table} ORDER BY id DESC LIMIT 1) old, generate_series(1, {copies}) n"""
+KEY, FRESH, NAME = f"{FIRST} + n", "gen_random_uuid()", "'N' || n"
+# Orders as the last one, each with a line and a place of its own, at entries that are an hour apart over the years.
+MANY: dict[str, dict[str, str]] = {
+    "bookings_entry": {
+        "uuid": FRESH,
+        "starts_at": f"old.starts_at + (n - {COPIES} / 2) * interval '1 hour'",
+        "ends_at": f"old.ends_at + (n - {COPIES} / 2) * interval '1 hour'",
+    },
+    "cart_cart": {"uuid": FRESH, "token_hash": "md5(n::text)"},
+    "orders_order": {"uuid": FRESH, "number": NAME, "cart_id": KEY},
+    "orders_orderline": {"uuid": FRESH, "order_id": KEY, "entry_id": KEY, "hold_id": "NULL"},
+    "orders_orderevent": {"order_id": KEY},
+    "bookings_hold": {"uuid": FRESH, "quantity": "0"},
+    "bookings_booking": {"uuid": FRESH, "code": NAME, "entry_id": KEY, "order_line_id": KEY, "hold_id": KEY},
+    "cartsite_message": {"uuid": FRESH, "subject_uuid": FRESH},
+}
+
+
+def copy_many(table: str, columns: dict[str, str]) -> None:
+    new = ", ".join(f"'{name}', {value}" for name, value in {"id": KEY, **columns}.items())
+    with connection.cursor() as cursor:
+        cursor.execute(AGAIN.format(table=table, new=new, copies=COPIES))
+        cursor.execute(f"ANALYZE {table}")
 
 
 @pytest.fixture
 def crowd(place_order: PlaceOrder, workshop: Entry) -> None:
     """Twenty thousand orders with a place each, of which a few begin within any day."""
     services.confirm(place_order((workshop, 1)), cause="paid")
-    with connection.cursor() as cursor:
-        cursor.execute(MANY)
-        for table in ("bookings_entry", "bookings_booking", "orders_order", "orders_orderline", "orders_orderevent"):
-            cursor.execute(f"ANALYZE {table}")
-        cursor.execute("ANALYZE cartsite_message")
+    for table, columns in MANY.items():
+        copy_many(table, columns)
 
 
 def nodes_of(plan: dict[str, Any]) -> list[dict[str, Any]]:
@@ -220,9 +212,8 @@ def test_the_sweep_reads_only_what_begins_soon(workshop: Entry) -> None:
 
 @pytest.mark.usefixtures("crowd")
 def test_the_sweep_asks_as_often_for_many_as_for_few(workshop: Entry) -> None:
-    with before(workshop, hours=24):
-        with statements() as sent:
-            owed = reminders.owe_due()
+    with before(workshop, hours=24), statements() as sent:
+        owed = reminders.owe_due()
 
     assert owed >= 24
     assert len([sql for sql in sent if sql.startswith("SELECT")]) == 2

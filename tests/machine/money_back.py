@@ -1,0 +1,92 @@
+"""What went back for what was called off, counted anew from what was written down: line by line, to the penny.
+
+Only of orders to whose money nothing else happened, so that the sum is known.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import ROUND_HALF_UP, Decimal
+
+from django.db.models import Count, Q
+
+from cartsite.models import Case
+from orders.models import LineFact, Order, OrderEvent, OrderLine
+from orders.worth import worth_of
+from payments.models import Movement, Refund
+from tests.machine.staff import CALLED_OFF
+
+NOTHING, PENNY = Decimal("0.00"), Decimal("0.01")
+BY_SHOPPER = "The shopper cancelled it."
+
+
+def find_wrong_money_back(staff: int, porter: int) -> list[tuple[str, str]]:
+    """Orders of which other money goes back than was paid for what was called off, less what is kept.
+
+    `staff` and `porter` are primary keys: who calls off with the money, and who without.
+    """
+    rule = "what goes back is what was paid for what was called off, less what is kept"
+    wrong = []
+    for order in _plain_orders(porter):
+        expected, found = _expected(order, staff), sum((r.amount for r in order.refunds.all()), NOTHING)
+        if expected != found:
+            wrong.append((rule, f"{order.number}: {found} goes back, not {expected}"))
+    return wrong
+
+
+def _plain_orders(porter: int) -> Iterator[Order]:
+    """Confirmed once by one payment of all of it, of which nothing went back but for what was called off."""
+    plain = (
+        Order.objects.filter(refunds__isnull=False)
+        .exclude(refunds__in=Refund.objects.filter(Q(status__in=["failed", "external"]) | Q(method="cash")))
+        .exclude(refunds__in=Refund.objects.exclude(reason__in=[CALLED_OFF, BY_SHOPPER]))
+        .exclude(movements__in=Movement.objects.filter(kind__in=["chargeback", "cash"]))
+        .exclude(lines__facts__in=LineFact.objects.filter(by=porter))
+        .exclude(uuid__in=Case.objects.filter(kind=Case.Kind.OVERPAID).values("subject_uuid"))
+        .distinct()
+    )
+    for order in plain:
+        captured = [m.amount for m in order.movements.filter(kind="capture")]
+        steps = order.events.filter(kind__in=Order.Status.values).aggregate(
+            confirmed=Count("pk", filter=Q(kind="confirmed")), ended=Count("pk", filter=~Q(kind="confirmed"))
+        )
+        if captured == [order.total] and steps["confirmed"] == 1 and steps["ended"] <= 1:
+            yield order
+
+
+def _expected(order: Order, staff: int) -> Decimal:
+    end = OrderEvent.objects.filter(order=order, kind="cancelled").first()
+    if end is not None and end.cause == CALLED_OFF:
+        return order.total  # staff call a whole order off: everything goes back, whatever was kept before
+    lines = list(order.lines.filter(kind__in=OrderLine.GOODS).prefetch_related("discounts"))
+    parts: dict[int, list[tuple[int, bool]]] = defaultdict(list)  # by line: how many, and whether by its shopper
+    last_goods_by_shopper = False
+    for fact in LineFact.objects.filter(line__order=order, kind="cancelled").select_related("line").order_by("pk"):
+        parts[fact.line_id].append((fact.quantity, fact.by_id != staff))
+        if fact.line.kind == OrderLine.Kind.PRODUCT:
+            last_goods_by_shopper = fact.by_id != staff
+    for line in lines:
+        left = line.quantity - sum(quantity for quantity, _by in parts[line.pk])
+        if end is not None and left:
+            parts[line.pk].append((left, True))
+            last_goods_by_shopper |= line.kind == OrderLine.Kind.PRODUCT
+    goods = [line for line in lines if line.kind == OrderLine.Kind.PRODUCT]
+    is_gone = all(line.quantity == sum(quantity for quantity, _by in parts[line.pk]) for line in goods)
+    back = sum((_back_for(line, parts[line.pk]) for line in lines), NOTHING)
+    fees = sum((line.total for line in order.lines.filter(kind="fee")), NOTHING)
+    return back + (fees if goods and is_gone and last_goods_by_shopper else NOTHING)
+
+
+def _back_for(line: OrderLine, parts: list[tuple[int, bool]]) -> Decimal:
+    """What goes back for the parts of a line: all that was paid for them, or less what is kept from shoppers."""
+    worth, so_far, back = worth_of(line), 0, NOTHING
+    for quantity, by_shopper in parts:
+        before, after = _round(worth * so_far / line.quantity), _round(worth * (so_far + quantity) / line.quantity)
+        back += after - before
+        if by_shopper:
+            back -= _round(after * line.kept_percent / 100) - _round(before * line.kept_percent / 100)
+        so_far += quantity
+    return back
+
+
+def _round(amount: Decimal) -> Decimal:
+    return amount.quantize(PENNY, rounding=ROUND_HALF_UP)

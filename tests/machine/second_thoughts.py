@@ -1,0 +1,95 @@
+"""What shoppers do afterwards: call off what they bought, as far as the rules let them, and ask to be forgotten."""
+
+from datetime import timedelta
+from itertools import cycle
+
+import pytest
+from hypothesis import strategies as st
+
+from bookings.models import Entry
+from cartsite.models import User
+from orders import privacy
+from orders import services as orders
+from orders.models import DeliveryAddress, Order, OrderContact, OrderLine
+from payments import cancelling
+from payments.cancelling import CannotCancel, Plan
+from tests.factories import UserFactory
+from tests.machine.acts import DICE, Idle, act, one_of
+from tests.machine.baskets import Baskets, Device
+
+COUNTS = st.lists(st.integers(0, 2), min_size=1, max_size=4)
+PERSON = st.integers(0, 1)
+
+
+class SecondThoughts(Baskets):
+    """Whoever thinks better of it."""
+
+    # Calling off.
+
+    @act("order:confirmed", dice=DICE, counts=COUNTS, everything=st.booleans())
+    def call_off(self, dice: int, counts: list[int], everything: bool) -> None:
+        order = self.call_off_something(dice, counts, everything=everything)
+        self.coverage.rules["called off by its shopper"] += 1
+        if everything and order.status == Order.Status.CANCELLED:
+            self.coverage.rules["called off as a whole by its shopper"] += 1
+
+    def call_off_something(self, dice: int, counts: list[int], *, everything: bool) -> Order:
+        """So many of each line that may be called off, or all there is; then they click once more."""
+        order = one_of(Order.objects.filter(status="confirmed"), dice)
+        offers = cancelling.offers_for(order)
+        if not offers:
+            raise Idle
+        wanted = {
+            offer.line.position: offer.open if everything else min(offer.open, count)
+            for offer, count in zip(offers, cycle(counts), strict=False)
+        }
+        plan = cancelling.plan_for(order, wanted)
+        assert _do(order, wanted, plan).back == plan.back, "It comes to what was shown"
+        with pytest.raises(CannotCancel):
+            _do(order, wanted, plan)
+        order.refresh_from_db()
+        return order
+
+    # To be forgotten.
+
+    @act("order", person=PERSON)
+    def ask_to_be_forgotten(self, person: int) -> None:
+        self._forget(person)
+
+    @act("order:confirmed", "order:completed", person=PERSON)
+    def ask_to_be_forgotten_when_all_is_over(self, person: int) -> None:
+        """What they bought was fetched, and what they had places at was earlier than planned."""
+        theirs = OrderLine.objects.filter(order__user=self.world.people[person], order__status="confirmed")
+        for line in theirs.filter(kind=OrderLine.Kind.PRODUCT):
+            orders.collect_rest(line, by=self.world.staff)
+        past = self.now() - timedelta(hours=1)
+        ahead = Entry.objects.filter(order_lines__in=theirs, ends_at__gt=past)
+        ahead.update(starts_at=past - timedelta(hours=3), ends_at=past)
+        self._forget(person)
+
+    def _forget(self, person: int) -> None:
+        """They are erased, and somebody else of their name comes in."""
+        gone = self.world.people[person]
+        assert privacy.erase_person(gone, by=gone)
+        self.coverage.rules["erased"] += 1
+        assert not privacy.erase_person(gone, by=gone), "once is enough"
+        _check_gone(gone)
+        self.devices = [Device() if device.user == gone else device for device in self.devices]
+        self.world.people[person] = UserFactory.create()
+
+    @act("order:completed", "order:cancelled", "order:expired", dice=DICE)
+    def forget_a_guest(self, dice: int) -> None:
+        order = one_of(Order.objects.filter(contact__isnull=False), dice)
+        assert privacy.erase_contact(order, by=self.world.staff)
+        self.coverage.rules["erased a guest"] += 1
+        assert not OrderContact.objects.filter(order=order).exists()
+
+
+def _do(order: Order, wanted: dict[int, int], plan: Plan) -> Plan:
+    return cancelling.cancel_for_shopper(order, wanted, agreed=plan.fingerprint, by=order.user)
+
+
+def _check_gone(person: User) -> None:
+    """Nothing personal is left of their orders."""
+    assert not OrderContact.objects.filter(order__user=person).exists()
+    assert not DeliveryAddress.objects.filter(order__user=person).exists()
