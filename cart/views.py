@@ -13,7 +13,7 @@ from cart import services
 from cart.forms import AddForm, PricesForm, QuantityForm
 from cart.models import Cart, CartItem, Product
 from cart.services import Basket, CannotUndo, Unavailable, UnknownCart
-from cart.visitors import basket_for, find_cart_for, open_cart_for, set_cart_cookie, token_of, user_of, whole_basket_for
+from cart.visitors import basket_for, even_if_emptied, find_cart_for, open_cart_for, set_cart_cookie, token_of, user_of
 from cartsite import limits
 from cartsite.http import is_htmx, wants_fragment
 from cartsite.models import User
@@ -36,7 +36,7 @@ def market(request: HttpRequest) -> HttpResponse:
 @require_safe
 def detail(request: HttpRequest) -> HttpResponse:
     """The cart: lines of both kinds, what they cost, and how long scarce ones are held."""
-    return render(request, "cart/detail.html", {"basket": whole_basket_for(request)})
+    return render(request, "cart/detail.html", {"basket": even_if_emptied(request, basket_for(request))})
 
 
 @require_POST

@@ -28,9 +28,9 @@ def basket_for(request: HttpRequest) -> services.Basket:
     return services.basket_of(token_of(request), user_of(request))
 
 
-def whole_basket_for(request: HttpRequest) -> services.Basket:
-    """The same for the basket's own page: what it last met is told even when nothing is in it any more."""
-    basket, user = basket_for(request), user_of(request)
+def even_if_emptied(request: HttpRequest, basket: services.Basket) -> services.Basket:
+    """The basket for its own page, which tells what a user's cart last met even when nothing is in it any more."""
+    user = user_of(request)
     if basket.cart is None and user is not None:
         basket.cart = Cart.objects.open().filter(user=user).select_related("last_merge").first()
     return basket

@@ -1,6 +1,7 @@
 """What concerns every room, on a timer."""
 
 from celery import shared_task
+from django.core.management import call_command
 
 from cartsite.models import Case
 
@@ -9,3 +10,9 @@ from cartsite.models import Case
 def wake_cases() -> None:
     """Bring snoozed cases back when their time has come."""
     Case.wake_up()
+
+
+@shared_task
+def clear_sessions() -> None:
+    """Delete the sessions that are over: they may hold the address that somebody signed in with."""
+    call_command("clearsessions")

@@ -118,13 +118,18 @@ class OrderFilterForm(forms.Form):
     """Which of one's orders to list."""
 
     q = forms.CharField(
-        label=_("Order number, or words from a title or a stall"),
+        label=_("Number, title or stall"),
         max_length=100,
         required=False,
         error_messages={"max_length": _("Please search for fewer words: at most 100 characters.")},
         widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
     )
-    status = forms.ChoiceField(label=_("Status"), choices=[("", _("All")), *Order.Status.choices], required=False)
+    status = forms.ChoiceField(
+        label=_("Status"),
+        choices=[("", _("All")), *Order.Status.choices],
+        required=False,
+        error_messages={"invalid_choice": _("Please choose one of these.")},
+    )
     since = _day_field(_("From"))
     until = _day_field(_("To"))
 

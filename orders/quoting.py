@@ -198,7 +198,7 @@ def make_quote(basket: Basket, chosen: Choices, *, may_ask: bool = True) -> Quot
     quote = Quote(basket, chosen, options, made_at=timezone.now())
     _check_basket(quote)
     fee = _hand_over(quote)
-    quote.lines += [_line_of(quote, item, fee and fee.slot) for item in basket.items]
+    quote.lines += [_line_of(quote, item, fee.slot if fee else None) for item in basket.items]
     discount = _discount(quote)
     quote.lines += [line for line in (discount, fee) if line]
     return quote

@@ -18,6 +18,7 @@ from cartsite.celery import soon
 from cartsite.models import Case, Message, User
 from orders.models import LineFact, Order, OrderLine
 from orders.tasks import send_owed_mail
+from orders.worth import worth_of
 
 
 def take_over_guest_orders(user: User, emails: Iterable[str]) -> int:
@@ -113,7 +114,7 @@ def _make_good(order: Order) -> None:
             line,
             _("%(title)s was paid for in order %(number)s, but it is cancelled: the money must go back.")
             % {"title": line.title, "number": order.number},
-            at_stake=line.total,
+            at_stake=worth_of(line),
         )
     bookings.issue(
         bookings.Sale(order_line=line.pk, entry=line.entry_id or 0, hold=line.hold_id or 0)

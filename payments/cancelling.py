@@ -55,7 +55,7 @@ def cancel_order(order: Order, *, by: User, reason: str) -> list[Refund]:
     What cannot go back by card becomes an `overpaid` case. Raises CannotCancel once anything was handed out.
     """
     order = orders.lock(order.pk)
-    if not orders.cancel_confirmed(order, by=by, cause=reason[:60]):
+    if not orders.cancel_confirmed(order, by=by, cause=Order.Closer.STAFF):
         raise CannotCancel(_("It is not confirmed, or something of it was collected or attended already."))
     return _send_back(order, [Wish(ledger.money_of(order).net, reason, by)])
 

@@ -198,7 +198,7 @@ def take_cash(order: Order, amount: Decimal, *, by: User, note: str) -> None:
     if not order.is_awaiting_payment or not 0 < amount <= owed:
         raise CannotDo(_("This order does not wait for that much money: %(owed)s is owed.") % {"owed": max(owed, 0)})
     ledger.record_cash(order, amount)
-    order.record("cash", cause=note[:60], by=by, amount=str(amount))
+    order.record("cash", cause="by hand", by=by, amount=str(amount))
     if amount == owed:  # a person decides here, so an earlier refund is no hindrance
         orders.confirm(order, cause="paid by hand", by=by)
         for payment in order.payments.live():

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from cartsite.models import Case, User
 from orders import services as orders
 from orders.models import Order, OrderLine
+from orders.worth import worth_of
 from payments import events, ledger, schedule, sumup
 from payments.models import Payment, Refund, RefundQuerySet
 
@@ -151,7 +152,7 @@ def prepare_for_called_off(order: Order) -> None:
     """Ask for what was paid for places at entries that had been called off; staff only have to approve it."""
     for line in order.lines.filter(entry__cancelled_at__isnull=False, bookings=None, refunds=None, total__gt=0):
         try:
-            request_from_order(order, Wish(line.total, _("The event was called off."), None, line))
+            request_from_order(order, Wish(worth_of(line), _("The event was called off."), None, line))
         except CannotRefund as refusal:
             logger.warning("No refund was prepared for line %s: %s", line.uuid, refusal)
 

@@ -7,7 +7,8 @@ from django.db.models import QuerySet, Sum
 
 from bookings.models import Booking, Pool
 from cartsite.models import Case
-from orders.models import Order, OrderLine
+from orders.models import LineAllocation, LineFact, Order, OrderLine
+from orders.worth import worth_of
 from payments import ledger
 from payments.models import Movement, MovementShare, Payment, Refund
 
@@ -100,6 +101,7 @@ def assert_order_balances(order: Order) -> None:
     assert sum((line.total for line in lines), Decimal(0)) == order.total
     for line in lines:
         assert line.allocations.aggregate(sum=Sum("amount"))["sum"] == line.total, f"{line}: its shares do not add up."
+    assert_shares_fit(order)
     steps = list(order.events.filter(kind__in=Order.Status.values).values_list("kind", flat=True))
     assert order.status == (steps[-1] if steps else Order.Status.AWAITING_PAYMENT), f"{order}: {steps}"
     if order.status == Order.Status.AWAITING_PAYMENT:
@@ -109,6 +111,30 @@ def assert_order_balances(order: Order) -> None:
     elif order.status in SOLD:
         assert_was_paid(order)
         assert_places_were_issued(lines)
+        assert_offers_are_used(lines)
+
+
+def assert_shares_fit(order: Order) -> None:
+    """By stall and by tax rate the order comes to its total, and to less than nothing nowhere, nor for any line."""
+    parts = LineAllocation.objects.filter(line__order=order).order_by()
+    for by in ("stall", "tax_rate"):
+        sums = [amount for _key, amount in parts.values_list(by).annotate(Sum("amount"))]
+        assert sum(sums, Decimal(0)) == order.total, f"{order}: {sums} by {by}"
+        assert min(sums, default=Decimal(0)) >= 0, f"{order}: {sums} by {by}"
+    for line in order.lines.filter(kind__in=OrderLine.GOODS):
+        assert worth_of(line) >= 0, f"{line}: its discount is more than its price."
+
+
+def assert_offers_are_used(lines: list[OrderLine]) -> None:
+    """A voucher of an order that was sold is used by it, and so is its window unless all its goods were called off."""
+    goods = [line for line in lines if line.kind == OrderLine.Kind.PRODUCT]
+    called_off = [sum(f.quantity for f in line.facts.filter(kind=LineFact.Kind.CANCELLED)) for line in goods]
+    none_left = [line.quantity for line in goods] == called_off
+    for line in lines:
+        offer = line.slot or line.voucher
+        if offer is not None and offer.pool_id is not None:
+            uses = line.hold.quantity if line.hold else 0
+            assert uses == (0 if line.slot and none_left else 1), f"{line} is used {uses} times."
 
 
 def assert_all_is_held(lines: list[OrderLine]) -> None:

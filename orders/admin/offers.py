@@ -49,7 +49,7 @@ class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
         slot = self.instance
         if slot.pk:
             here = {name: getattr(slot, name).astimezone(slot.zone).replace(tzinfo=None) for name in TIMES}
-            self.initial |= here | {"limit": slot.pool and slot.pool.wanted}
+            self.initial.update(here, limit=slot.pool and slot.pool.wanted)
 
     def full_clean(self) -> None:
         """Read the times in the zone that was typed beside them."""
@@ -161,9 +161,10 @@ class CountedAdmin(OfferAdmin):
     def used(self, offer: Any) -> int:
         return offer.pool.taken if offer.pool else 0
 
-    @admin.display(description=_("of"), empty_value=_("any number"))
-    def limit(self, offer: Any) -> int | None:
-        return offer.pool.wanted if offer.pool else None
+    @admin.display(description=_("of"))
+    def limit(self, offer: Any) -> str:
+        is_limited = offer.pool and offer.pool.wanted is not None
+        return str(offer.pool.wanted) if is_limited else _now("any number")
 
 
 @admin.register(CollectionSlot)

@@ -176,6 +176,19 @@ def test_what_was_saved_is_saved_again_in_the_basket_it_was_in(
     assert (lines_of(presented), held_by(presented), saved_in(presented)) == ({"Rye loaf": 4}, {"Rye loaf": 4}, {})
 
 
+def test_what_was_brought_back_since_is_saved_again_and_gives_back_its_hold(
+    fill_cart: Fill, shopper: User, honey: Product, loaf: Product
+) -> None:
+    mine, _token = fill_cart((loaf, 1), (honey, 3), user=shopper)
+    services.save_for_later(mine, item_of(mine, loaf).pk)
+    cart, _token = services.adopt(fill_cart((honey, 1))[1], shopper)
+    services.bring_back(cart, item_of(cart, loaf).pk)
+
+    undo(cart)
+
+    assert (saved_in(mine), taken(loaf)) == ({"Rye loaf": 1}, 0)
+
+
 def test_what_was_added_since_stays_in_the_basket_that_is_looked_at(
     meet: Meet, honey: Product, loaf: Product, workshop: Entry
 ) -> None:

@@ -77,7 +77,9 @@ def test_the_pages_on_the_way_are_ours(client: Client, first: str, typed: str) -
 
 
 @pytest.mark.parametrize("page", ["/account/code/", "/account/sign-up/", "/account/password/reset/"])
-@pytest.mark.parametrize("email", ["", "nobody", "a@b", "a b@example.org", "\x00@example.org", f"{'x' * 300}@example.org"])
+@pytest.mark.parametrize(
+    "email", ["", "nobody", "a@b", "a b@example.org", "\x00@example.org", f"{'x' * 300}@example.org"]
+)
 def test_what_is_no_address_gets_a_sentence_beside_its_field(
     client: Client, mailoutbox: list[Any], page: str, email: str
 ) -> None:

@@ -1,5 +1,8 @@
 """What every page tells the browser: whom to trust, and what never to pass on."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -61,12 +64,15 @@ def pages(
             f"{order.get_absolute_url()}return/",
             order.secret_link,
             "/orders/",
+            "/account/",
+            "/account/email/",
             "/nowhere/",
             "/healthz",
             "/internal/cart/summary",
         )
     }
     found["sign in"] = anonymous.get("/sign-in/")
+    found["sign up"] = anonymous.get("/account/sign-up/")
     found["fragment"] = client.get(order.get_absolute_url(), headers=HTMX)
     found["unprocessable"] = client.post("/checkout/", {})
     found["stale form"] = Client(enforce_csrf_checks=True).post("/checkout/", {})
@@ -103,6 +109,19 @@ def test_every_page_of_the_shop_has_the_strict_policy(pages: dict[str, Any]) -> 
 
 def test_forms_may_lead_to_the_sumup_we_talk_to(client: Client, settings: Any) -> None:
     assert settings.CONTENT_SECURITY_POLICY["DIRECTIVES"]["form-action"][2] == "http://127.0.0.1:8001"
+
+
+def test_forms_may_lead_to_the_account_service_that_is_set() -> None:
+    """Browsers hold a redirect after a form to the list, so without it the button to sign on would do nothing."""
+    service = {"OIDC_NAME": "Co-op", "OIDC_SERVER_URL": "https://accounts.shop.example/co-op"}
+    service |= {"OIDC_CLIENT_ID": "shop", "OIDC_CLIENT_SECRET": "no-secret"}
+    asked = "from cartsite import settings; print(settings.CONTENT_SECURITY_POLICY['DIRECTIVES']['form-action'])"
+
+    said = subprocess.run(
+        [sys.executable, "-c", asked], env=os.environ | service, capture_output=True, text=True, check=True
+    )
+
+    assert "'https://accounts.shop.example']" in said.stdout
 
 
 def test_no_page_has_inline_script_style_or_a_foreign_host(pages: dict[str, Any], settings: Any) -> None:

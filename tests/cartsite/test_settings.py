@@ -77,6 +77,17 @@ BAD = [
     }.items()
     for value in values
 ]
+SIGN_ON = {
+    "OIDC_NAME": "Co-op account",
+    "OIDC_SERVER_URL": "https://accounts.shop.example",
+    "OIDC_CLIENT_ID": "shop",
+    "OIDC_CLIENT_SECRET": "no-secret",
+}
+BAD += [(name, SIGN_ON | {name: ""}) for name in SIGN_ON]
+BAD += [
+    ("OIDC_SERVER_URL", SIGN_ON | {"OIDC_SERVER_URL": url})
+    for url in ("http://accounts.shop.example", "accounts.shop.example", "https://", "https://[", "ftp://a.example")
+]
 # Trying things out never moves real money.
 BAD += [
     ("SUMUP_API_KEY", {"DEBUG": "1", "SUMUP_API_KEY": key} | more)
@@ -86,6 +97,9 @@ BAD += [
 GOOD: list[dict[str, str]] = [
     {},
     {"DATABASE_URL": "embedded"},  # by name, it is allowed
+    SIGN_ON,
+    SIGN_ON | {"OIDC_SERVER_URL": "https://accounts.shop.example/realms/co-op/"},
+    SIGN_ON | {"DEBUG": "1", "OIDC_SERVER_URL": "http://127.0.0.1:8002"},
     {"DEBUG": "on", **dict.fromkeys(PRODUCTION, "")},
     {"DEBUG": "1", "DEMO": "1", **dict.fromkeys(PRODUCTION, "")},
     {"SUMUP_API_KEY": "sk_live_no-secret"},

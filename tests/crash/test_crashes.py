@@ -27,6 +27,7 @@ from tests.crash.plays import (
     StartWithLostAnswer,
     perform,
 )
+from tests.crash.shopping import CallAllOff, CallOff, Place, PlaceForNothing, SignIn, Undo
 from tests.crash.world import World
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,6 +63,15 @@ DEATHS: list[tuple[type[Play], str, Failpoint]] = [
     (SendMail, "the mail is leased", Failpoint("mail._send", "compose(order, message).send()")),
     (SendMail, "the mail server said yes", Failpoint("mail._note_sent", "if message.mark_sent():")),
     (SendMail, "it is marked, not committed", Failpoint("mail._note_sent", "Case.settle(")),
+    (Place, "it is held, nothing is written", Failpoint("placing.place", "order = _write_order(")),
+    (Place, "all is written, not committed", Failpoint("placing.place", "return order, True")),
+    (PlaceForNothing, "it is confirmed, not committed", Failpoint("placing.place", "return order, True")),
+    (CallOff, "it is called off, no money is asked for", Failpoint("cancelling._send_back", "asked, missed")),
+    (CallOff, "the money is asked for, not approved", Failpoint("refunds.approve", "now = timezone.now()")),
+    (CallAllOff, "some of it is approved", Failpoint("cancelling.cancel_for_shopper", "refunds.approve(", 2)),
+    (SignIn, "lines are gone here, and not there yet", Failpoint("merging._take_over", "other.merged_into = cart")),
+    (SignIn, "the cookie is burnt, not committed", Failpoint("merging._renew_token", "return token")),
+    (Undo, "the lines are in neither cart", Failpoint("undoing._part", "_share_out(")),
     (Close, "nothing is committed", Failpoint("closing._take", "close.save()")),
     (Close, "a page is read, not committed", Failpoint("closing._keep", "close.save()", 2)),
     (Close, "the pages are read", Failpoint("payouts.write", "for record in")),

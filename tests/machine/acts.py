@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
+from django.utils import timezone
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
@@ -51,6 +53,16 @@ class Acts(RuleBasedStateMachine):
     world: World
     coverage: Coverage
     present: Counter[str]  # how many orders, payments, refunds and cases there are, by their status or kind
+
+    def now(self) -> datetime:
+        return timezone.now()
+
+    def quietly(self, do: Callable[..., Any], *args: Any) -> None:
+        """Do something in the middle of a call, and take no for an answer. Anything else is a fault (see the relay)."""
+        try:
+            do(*args)
+        except (*NOTHING_MOVED, *SAID_NO, Idle) as refusal:
+            self.coverage.refusals[type(refusal).__name__] += 1
 
     @contextmanager
     def acting(self, name: str) -> Iterator[None]:

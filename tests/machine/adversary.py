@@ -23,7 +23,6 @@ from payments.simulator.events import Statement
 from tests.machine.acts import DICE, Idle, act, one_of, some
 from tests.machine.relay import LIES
 from tests.machine.second_thoughts import SecondThoughts
-from tests.machine.shoppers import Shoppers
 from tests.machine.staff import PART
 from tests.machine.world import BrokenAtTimes
 
@@ -47,7 +46,7 @@ METHODS = st.sampled_from(["GET", "POST", "DELETE"])
 SOME_MONEY = st.sampled_from([Decimal("6.50"), Decimal("3.33"), Decimal("35.00"), Decimal("0.01")])
 
 
-class Adversary(Shoppers, SecondThoughts):
+class Adversary(SecondThoughts):
     """Everything that may go wrong outside the shop."""
 
     def _misbehave(self, switch: str, how: str, times: int = 0) -> None:

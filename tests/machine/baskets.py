@@ -113,6 +113,9 @@ class Baskets(Acts):
     def sign_in_with_a_basket_here_and_there(
         self, who: int, mine: list[tuple[int, int]], found: list[tuple[int, int]], to_checkout: bool
     ) -> None:
+        self._meet(who, mine, found, to_checkout)
+
+    def _meet(self, who: int, mine: list[tuple[int, int]], found: list[tuple[int, int]], to_checkout: bool) -> Device:
         """What they had put in at home, then what they put in here, and now they sign in."""
         other = next(n for n, device in enumerate(self.devices) if n != who and device.user is not None)
         self._fill(other, mine)
@@ -120,6 +123,23 @@ class Baskets(Acts):
         self._fill(who, found)
         device.user = self.devices[other].user
         self._join(device, lambda token, user: carts.adopt(token, user, keep_presented=to_checkout))
+        return device
+
+    @act(who=WHO, mine=LINES, found=LINES, to_checkout=st.booleans(), since=LINES)
+    def sign_in_and_undo(
+        self,
+        who: int,
+        mine: list[tuple[int, int]],
+        found: list[tuple[int, int]],
+        to_checkout: bool,
+        since: list[tuple[int, int]],
+    ) -> None:
+        """They did not want that, and say so when they have put in something else."""
+        device = self._meet(who, mine, found, to_checkout)
+        self.quietly(self._fill, who, since)
+        record = CartMerge.objects.filter(cart__user=device.user).order_by("pk").last()
+        if record is not None:
+            self.quietly(self._undo, device, record)
 
     @act("cart:full", dice=DICE, person=st.integers(0, 1), to_checkout=st.booleans())
     def sign_in_at_a_siblings(self, dice: int, person: int, to_checkout: bool) -> None:
@@ -174,12 +194,17 @@ class Baskets(Acts):
     def undo_merge(self, dice: int) -> None:
         record = one_of(CartMerge.objects.filter(ended_at=None), dice)
         device = some([device for device in self.devices if device.user == record.cart.user], dice)
+        self._undo(device, record)
+
+    def _undo(self, device: Device, record: CartMerge) -> None:
+        """Click on it, twice: both carts have what they had."""
         fresh = carts.undo_merge(device.token, device.user, record.uuid)
         assert carts.undo_merge(device.token, device.user, record.uuid) == fresh, "a second click"
         device.token = fresh
         own, found = _written(record.own_lines), _written(record.presented_lines)
         assert _lines_of(record.cart) == own
         assert found <= _lines_of(Cart.objects.get(token_hash=hash_token(fresh)))
+        self.coverage.rules["undone"] += 1
 
     @act("cart:merged", dice=DICE)
     def put_the_message_away(self, dice: int) -> None:

@@ -5,13 +5,9 @@ with the domain's tables (coverage.py), and at the end of each history all must 
 """
 
 from collections import Counter
-from collections.abc import Callable
-from datetime import datetime
 from functools import partial
-from typing import Any
 
 from django.db import connection
-from django.utils import timezone
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant
 
@@ -19,7 +15,6 @@ from orders.models import Order
 from payments.models import Payment, Refund
 from payments.simulator.checkouts import CheckoutStatus
 from tests.machine import ledger_of_steps
-from tests.machine.acts import NOTHING_MOVED, SAID_NO, Idle
 from tests.machine.adversary import Adversary
 from tests.machine.baskets import LINES, WHO, Baskets
 from tests.machine.invariants import Memory, find_breaches
@@ -78,16 +73,6 @@ class Machine(Staff, Timers, Adversary):
             self.quietly(self.run_into, *self.trouble)
         for who, lines, how, pays in orders:
             self.quietly(partial(self.buy_at_once, who, lines, how, pays=pays))
-
-    def now(self) -> datetime:
-        return timezone.now()
-
-    def quietly(self, act: Callable[..., Any], *args: Any) -> None:
-        """Do something in the middle of a call, and take no for an answer. Anything else is a fault (see the relay)."""
-        try:
-            act(*args)
-        except (*NOTHING_MOVED, *SAID_NO, Idle) as refusal:
-            self.coverage.refusals[type(refusal).__name__] += 1
 
     @invariant()
     def nothing_is_broken(self) -> None:

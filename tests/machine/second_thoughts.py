@@ -1,6 +1,7 @@
 """What shoppers do afterwards: call off what they bought, as far as the rules let them, and ask to be forgotten."""
 
 from datetime import timedelta
+from functools import partial
 from itertools import cycle
 
 import pytest
@@ -15,27 +16,37 @@ from payments import cancelling
 from payments.cancelling import CannotCancel, Plan
 from tests.factories import UserFactory
 from tests.machine.acts import DICE, Idle, act, one_of
-from tests.machine.baskets import Baskets, Device
+from tests.machine.baskets import LINES, WHO, Device
+from tests.machine.shoppers import HOW, Shoppers
 
 COUNTS = st.lists(st.integers(0, 2), min_size=1, max_size=4)
 PERSON = st.integers(0, 1)
 
 
-class SecondThoughts(Baskets):
+class SecondThoughts(Shoppers):
     """Whoever thinks better of it."""
 
     # Calling off.
 
     @act("order:confirmed", dice=DICE, counts=COUNTS, everything=st.booleans())
     def call_off(self, dice: int, counts: list[int], everything: bool) -> None:
-        order = self.call_off_something(dice, counts, everything=everything)
-        self.coverage.rules["called off by its shopper"] += 1
-        if everything and order.status == Order.Status.CANCELLED:
-            self.coverage.rules["called off as a whole by its shopper"] += 1
+        self.call_off_something(dice, counts, everything=everything)
 
-    def call_off_something(self, dice: int, counts: list[int], *, everything: bool) -> Order:
+    @act(who=WHO, lines=LINES, how=HOW, counts=COUNTS, everything=st.booleans())
+    def buy_and_call_off(
+        self, who: int, lines: list[tuple[int, int]], how: tuple[str, str], counts: list[int], everything: bool
+    ) -> None:
+        """Some of it at once, and perhaps the rest a little later."""
+        self.buy_at_once(who, lines, how, pays=True)
+        for _time in range(2):
+            self.quietly(partial(self._call_off, self.placed[-1].order, counts, everything=everything))
+
+    def call_off_something(self, dice: int, counts: list[int], *, everything: bool) -> None:
+        self._call_off(one_of(Order.objects.filter(status="confirmed"), dice), counts, everything=everything)
+
+    def _call_off(self, order: Order, counts: list[int], *, everything: bool) -> None:
         """So many of each line that may be called off, or all there is; then they click once more."""
-        order = one_of(Order.objects.filter(status="confirmed"), dice)
+        order.refresh_from_db()
         offers = cancelling.offers_for(order)
         if not offers:
             raise Idle
@@ -47,8 +58,7 @@ class SecondThoughts(Baskets):
         assert _do(order, wanted, plan).back == plan.back, "It comes to what was shown"
         with pytest.raises(CannotCancel):
             _do(order, wanted, plan)
-        order.refresh_from_db()
-        return order
+        self.coverage.rules[f"called off, {'as a whole' if plan.is_whole else 'in part'}"] += 1
 
     # To be forgotten.
 

@@ -1,16 +1,23 @@
 """What the machine found, each as the smallest story that shows it."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from bookings.models import Entry
+from cart.models import Cart, Product
 from cartsite.models import Case, User
 from orders.models import Order
-from payments import casework, history, refunds, settling
+from orders.quoting import Choices
+from payments import casework, history, refunds, settling, starting
 from payments.models import Payment
 from payments.refunds import Wish
 from payments.simulator import Simulator
+from tests.factories import VoucherFactory
+from tests.orders.acts import place_cart
 from tests.payments.records import Later, fresh, open_cases
 from tests.payments.wire import Wire
 
@@ -75,3 +82,19 @@ def test_a_row_of_history_that_could_not_be_taken_in_is_read_again(
     history.sweep()
 
     assert open_cases() == ["chargeback"]
+
+
+def test_for_places_at_an_event_that_was_called_off_no_more_goes_back_than_was_paid_after_a_discount(
+    sumup: Simulator, fill_cart: Callable[..., tuple[Cart, str]], honey: Product, workshop: Entry
+) -> None:
+    VoucherFactory(code="HALF", value=Decimal("50.00"))
+    cart, token = fill_cart((honey, 4), (workshop, 1))
+    order = place_cart(cart, token, chosen=Choices(voucher="HALF"))
+    payment = starting.start(order)
+    Entry.objects.update(cancelled_at=timezone.now())
+
+    sumup.pay(payment.checkout_id or "")
+    settling.settle(payment)
+
+    assert list(order.refunds.values_list("amount", "line__title")) == [(Decimal("17.50"), "Bread workshop")]
+    assert Case.objects.get(kind=Case.Kind.ENTRY_CANCELLED).at_stake == Decimal("17.50")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,14 +13,19 @@ from django.test import Client
 from django.utils import timezone
 
 from bookings.models import Booking, Entry
-from cart.models import Product
+from cart.models import Cart, Product
 from cartsite.models import User
 from orders import services
-from orders.models import Order, OrderContact
-from payments import settling
+from orders.handover import Address
+from orders.models import DeliveryAddress, Order, OrderContact
+from orders.quoting import Choices
+from payments import cancelling, settling
 from payments.models import Payment
 from payments.simulator import Simulator
-from tests.orders.acts import HTMX, all_rows, holder_of, statements
+from tests.factories import CollectionSlotFactory, DeliveryZoneFactory, VoucherFactory
+from tests.orders.acts import HTMX, all_rows, holder_of, place_cart, statements
+from tests.orders.late import come_late
+from tests.payments.money import pay
 
 pytestmark = pytest.mark.django_db
 
@@ -326,3 +332,92 @@ def test_an_orders_page_asks_the_same_for_many_lines(
         counts.append(len(sent))
 
     assert counts[0] == counts[1] <= 14
+
+
+# --- How goods are handed over, discounts, and what else one may do
+
+
+@pytest.fixture
+def bought(fill_cart: Callable[..., tuple[Cart, str]], honey: Product) -> Callable[..., Order]:
+    """An order of two jars, with choices made at the checkout."""
+    return lambda **choices: place_cart(*fill_cart((honey, 2)), chosen=Choices(**choices))
+
+
+def test_a_window_of_collection_is_told_in_its_own_zone(bought: Callable[..., Order]) -> None:
+    begins = (timezone.now() + timedelta(days=6)).replace(hour=10, minute=0, second=0, microsecond=0)
+    slot = CollectionSlotFactory(name="Fish market", place="By the quay", time_zone="Asia/Tokyo", starts_at=begins)
+
+    order = bought(handover=str(slot.uuid))
+
+    said = text_of(holder_of(order).get(order.get_absolute_url()))
+    assert "Collection</h3>" in " ".join(said.split()).replace(" </h3>", "</h3>")
+    assert "By the quay" in said
+    assert ", 19:00</time>" in said
+    assert '<abbr title="Asia/Tokyo">JST</abbr>' in said
+    assert "<strong>Free</strong>" in said
+
+
+def test_an_address_of_delivery_is_told_until_it_is_erased(bought: Callable[..., Order]) -> None:
+    DeliveryZoneFactory(name="The middle of Bristol", fee=Decimal("3.50"))
+    order = bought(handover="delivery", address=Address("1 Quay Street", "Bristol", "BS1 3AB", "<b>Ring</b> twice."))
+    client = holder_of(order)
+
+    said = text_of(client.get(order.get_absolute_url()))
+    assert all(part in said for part in ("1 Quay Street", "BS1 3AB", "&lt;b&gt;Ring&lt;/b&gt; twice.", "£3.50"))
+
+    DeliveryAddress.objects.all().delete()
+    said = text_of(client.get(order.get_absolute_url()))
+    assert "Quay Street" not in said
+    assert "The middle of Bristol" in said
+
+
+def test_a_discount_is_a_line_of_its_own(bought: Callable[..., Order]) -> None:
+    order = bought(voucher=VoucherFactory(title="Friends of the market").code)
+
+    said = text_of(holder_of(order).get(order.get_absolute_url()))
+
+    assert "Discount: Friends of the market" in said
+    assert "-£1.30" in said
+    assert "data-total>£11.70<" in said
+
+
+@pytest.mark.parametrize("name", ["", "SUMUP *ROSE ASH"])
+def test_how_it_stands_on_the_statement_is_told_if_it_is_known(
+    payment: Payment, sumup: Simulator, settings: Any, name: str
+) -> None:
+    settings.STATEMENT_NAME = name
+    paid = pay(payment, sumup)
+
+    said = text_of(holder_of(paid.order).get(paid.order.get_absolute_url()))
+
+    assert ("On your bank statement it appears as SUMUP *ROSE ASH." in said) is bool(name)
+    assert f"code for it: {paid.transaction_code}" in said
+
+
+def test_money_that_came_too_late_is_not_simply_called_paid(
+    payment: Payment, sumup: Simulator, place_order: PlaceOrder, workshop: Entry
+) -> None:
+    order = come_late(payment, sumup, place_order, workshop)
+
+    said = text_of(holder_of(order).get(order.get_absolute_url()))
+
+    assert "Not paid in time</span>" in said
+    assert "Paid too late</span>" in said
+    assert "Expired unpaid" not in said
+
+
+def test_money_that_is_all_on_its_way_back_is_not_called_paid(payment: Payment, sumup: Simulator, staff: User) -> None:
+    paid = pay(payment, sumup)
+    cancelling.cancel_order(paid.order, by=staff, reason="The stall is ill")
+
+    said = text_of(holder_of(paid.order).get(paid.order.get_absolute_url()))
+
+    assert "On its way back</span>" in said
+    assert "Paid</span>" not in said
+
+
+def test_a_waiting_order_is_not_ordered_again_nor_cancelled(own: Order, shopper_client: Client) -> None:
+    said = text_of(shopper_client.get(own.get_absolute_url()))
+
+    assert f"{own.get_absolute_url()}again/" not in said
+    assert f"{own.get_absolute_url()}cancel/" not in said

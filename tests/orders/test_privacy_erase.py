@@ -231,6 +231,23 @@ def test_it_is_written_down_once_about_each_order_without_naming_anybody(past: O
     assert past.events.filter(kind="contact_erased").count() == 1
 
 
+def test_what_they_do_at_that_moment_is_not_theirs_any_more(
+    fill_cart: FillCart, place_order: PlaceOrder, honey: Product, shopper: User
+) -> None:
+    guests = finish(place_order((honey, 1)))
+    _cart, token = fill_cart((honey, 1))
+    erase_person(shopper, by=shopper)
+
+    filled, _token = fill_cart((honey, 1), user=shopper)
+    with pytest.raises(carts.UnknownCart):
+        carts.adopt(token, shopper)
+    joined = services.take_over_guest_orders(shopper, ["ada@example.org"])
+
+    guests.refresh_from_db()
+    assert (filled.user, joined, guests.user) == (None, 0, None)
+    assert not Cart.objects.filter(user=shopper).exists()
+
+
 # --- What it waits for
 
 

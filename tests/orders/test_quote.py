@@ -100,7 +100,7 @@ def test_no_stall_rate_or_line_falls_below_nothing_and_fees_stay_whole(
     assert all(0 <= at.tax <= at.amount for at in quote.by_rate)
     for discount in (line for line in quote.lines if line.kind == "discount"):
         for part in discount.parts:
-            cheaper = quote.lines[part.about]
+            cheaper = quote.lines[part.about or 0]
             assert cheaper.kind == "product"
             assert 0 < -part.amount <= cheaper.total
             assert (part.stall, part.tax_rate) == (cheaper.stall, cheaper.tax_rate)

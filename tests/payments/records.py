@@ -50,11 +50,15 @@ def sweep_until_quiet(later: Later, *, rounds: int = 12) -> None:
 
 
 def tallies() -> dict[str, int]:
-    """How often each thing happened that may happen once."""
+    """How often each thing happened that may happen once.
+
+    Not the mail on the way there: that a payment was declined, or that the order ended unpaid.
+    """
+    told = Message.objects.exclude(kind__in=["payment_problem", "expired"])
     return {
         "movements": Movement.objects.count(),
         "bookings": Booking.objects.count(),
-        "messages": Message.objects.count(),
+        "messages": told.count(),
     }
 
 
