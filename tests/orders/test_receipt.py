@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from bookings.models import Entry
 from cart.models import Cart, Product
 from cartsite.models import User
 from orders import receipts
@@ -52,10 +51,10 @@ def amounts_in(html: str) -> list[Decimal]:
     return [Decimal(amount) for amount in re.findall(r"£(\d+\.\d\d)", html)]
 
 
-def basket(rates: list[str]) -> list[tuple[Product | Entry, int]]:
+def basket(rates: list[str]) -> list[tuple[Any, int]]:
     """Awkward prices at these tax rates, of two stalls, and a workshop."""
     stalls = [StallFactory(name="Hill Bees"), StallFactory(name="The Bakers")]
-    goods = [
+    goods: list[tuple[Any, int]] = [
         (ProductFactory(stall=stalls[n % 2], price=Decimal("3.33") + n, tax_rate=Decimal(rate)), n + 1)
         for n, rate in enumerate(rates)
     ]
