@@ -117,7 +117,7 @@ class Baskets(Acts):
 
     def _meet(self, who: int, mine: list[tuple[int, int]], found: list[tuple[int, int]], to_checkout: bool) -> Device:
         """What they had put in at home, then what they put in here, and now they sign in."""
-        other = next(n for n, device in enumerate(self.devices) if n != who and device.user is not None)
+        other = some([n for n, device in enumerate(self.devices) if n != who and device.user is not None], 0)
         self._fill(other, mine)
         device = self.devices[who] = Device()
         self._fill(who, found)

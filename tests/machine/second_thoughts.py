@@ -75,7 +75,7 @@ class SecondThoughts(Shoppers):
         past = self.now() - timedelta(hours=1)
         ahead = Entry.objects.filter(order_lines__in=theirs, ends_at__gt=past)
         ahead.update(starts_at=past - timedelta(hours=3), ends_at=past)
-        self._forget(person)
+        self.quietly(self._forget, person)
 
     def _forget(self, person: int) -> None:
         """They are erased, and somebody else of their name comes in."""

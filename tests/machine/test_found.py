@@ -10,13 +10,16 @@ from django.utils import timezone
 from bookings.models import Entry
 from cart.models import Cart, Product
 from cartsite.models import Case, User
+from orders import services as orders
 from orders.models import Order
 from orders.quoting import Choices
-from payments import casework, history, refunds, settling, starting
+from payments import cancelling, casework, history, refunds, settling, starting
+from payments.cancelling import Part
 from payments.models import Payment
 from payments.refunds import Wish
 from payments.simulator import Simulator
 from tests.factories import VoucherFactory
+from tests.machine.invariants import find_breaches
 from tests.orders.acts import place_cart
 from tests.payments.records import Later, fresh, open_cases
 from tests.payments.wire import Wire
@@ -98,3 +101,21 @@ def test_for_places_at_an_event_that_was_called_off_no_more_goes_back_than_was_p
 
     assert list(order.refunds.values_list("amount", "line__title")) == [(Decimal("17.50"), "Bread workshop")]
     assert Case.objects.get(kind=Case.Kind.ENTRY_CANCELLED).at_stake == Decimal("17.50")
+
+
+def test_an_order_of_which_some_was_called_off_before_all_of_it_does_not_come_back(
+    sumup: Simulator, payment: Payment, staff: User
+) -> None:
+    sumup.pay(payment.checkout_id or "")
+    settling.settle(payment)
+    order, workshop = payment.order, payment.order.lines.get(kind="entry")
+    cancelling.cancel_parts([Part(workshop, 1)], by=staff, reason="One is ill.")
+    cancelling.cancel_order(order, by=staff, reason="So is the other.")
+
+    came_back = orders.revive(order, cause="staff", by=staff)
+
+    # Its facts would still say that one of the two places was called off.
+    assert not came_back
+    assert fresh(payment).order.status == Order.Status.CANCELLED
+    assert workshop.bookings.exclude(status="cancelled").count() == 0
+    assert find_breaches() == []
