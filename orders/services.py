@@ -83,6 +83,8 @@ def revive(order: Order, *, cause: str, by: User | None = None) -> bool:
     lines = list(order.lines.select_related("product", "entry", "slot", "voucher"))
     if any(line.entry and line.entry.closes_at <= timezone.now() for line in lines):
         return False
+    if LineFact.objects.filter(line__order=order).exists():
+        return False  # some of it was called off before all of it was: what was written down of that stays so
     try:
         with transaction.atomic():
             if not order.move_to(Order.Status.CONFIRMED, cause=cause, by=by, come_from=come_from):

@@ -54,6 +54,7 @@ def test_everything_is_chosen_and_placed_by_keyboard_alone(at_checkout: Page) ->
     page.keyboard.type("ada@example.org")
     page.locator("input[name=terms]").focus()
     page.keyboard.press("Space")
+    page.keyboard.press("Tab")  # to the link that shows the terms
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("button[value=pay]")).to_be_visible()

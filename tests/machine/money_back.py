@@ -55,7 +55,7 @@ def _plain_orders(porter: int) -> Iterator[Order]:
 
 def _expected(order: Order, staff: int) -> Decimal:
     end = OrderEvent.objects.filter(order=order, kind="cancelled").first()
-    if end is not None and end.cause == CALLED_OFF:
+    if end is not None and end.by_id == staff:
         return order.total  # staff call a whole order off: everything goes back, whatever was kept before
     lines = list(order.lines.filter(kind__in=OrderLine.GOODS).prefetch_related("discounts"))
     parts: dict[int, list[tuple[int, bool]]] = defaultdict(list)  # by line: how many, and whether by its shopper
