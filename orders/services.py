@@ -254,12 +254,21 @@ def cancel_some(line: OrderLine, quantity: int, *, by: User | None) -> None:
 
     Money goes back by a refund, not by this. Raises CannotRecord.
     """
+    _lock_all_it_holds(lock(line.order_id))
     record_fact(line, LineFact.Kind.CANCELLED, quantity, by=by)
     if line.kind == OrderLine.Kind.ENTRY:
         places = line.bookings.filter(status=Booking.Status.CONFIRMED).order_by("-pk")[:quantity]
         capacity.give_back(bookings.call_off(places))
     else:
         _free_handover(line.order)
+
+
+def _lock_all_it_holds(order: Order) -> None:
+    """Hold still all holds of an order, then all their pools: so that giving back line by line blocks nobody midway."""
+    of_lines = order.lines.filter(hold__isnull=False).values_list("hold_id", flat=True)
+    of_places = Booking.objects.filter(order_line__order=order).values_list("hold_id", flat=True)
+    holds = capacity.lock([*of_lines, *of_places])
+    capacity.lock_pools({hold.pool_id for hold in holds.values()})
 
 
 def _free_handover(order: Order) -> None:

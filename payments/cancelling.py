@@ -77,6 +77,7 @@ def cancel_parts(parts: list[Part], *, by: User, reason: str) -> list[Refund]:
         _cancel_some(part, by=by)
         wishes.append(Wish(worth, reason, by, part.line))
         left -= worth
+    _owe_mail_about_parts(order)
     return _send_back(order, wishes)
 
 
@@ -90,6 +91,11 @@ def _cancel_some(part: Part, *, by: User | None) -> None:
         orders.cancel_some(part.line, part.quantity, by=by)
     except orders.CannotRecord as refusal:
         raise CannotCancel(str(refusal)) from refusal
+
+
+def _owe_mail_about_parts(order: Order) -> None:
+    """One mail for all that was called off just now; told apart from other times by the last event of it."""
+    orders.owe_mail(order, "cancelled", occurrence=f"part-{order.events.latest('pk').pk}")
 
 
 def _send_back(order: Order, wishes: list[Wish]) -> list[Refund]:
@@ -277,12 +283,11 @@ def cancel_for_shopper(order: Order, wanted: Mapping[int, int], *, agreed: str, 
 
 
 def _cancel_promised(order: Order, plan: Plan, *, by: User | None) -> None:
-    """Call off the goods and places of the plan, and owe one mail about them."""
+    """Call off the goods and places of the plan, and owe a mail about them."""
     for promise in plan.promises:
         if promise.line.kind in OrderLine.GOODS:
             _cancel_some(Part(promise.line, promise.quantity), by=by)
-    # Told apart from other times by the last that was written down of it.
-    orders.owe_mail(order, "cancelled", occurrence=f"part-{order.events.latest('pk').pk}")
+    _owe_mail_about_parts(order)
 
 
 def _wishes(order: Order, plan: Plan) -> list[Wish]:

@@ -166,10 +166,12 @@ def bring_cart(request: HttpRequest, user: User, response: Response) -> Response
         return response
     to_checkout = urlsplit(response.headers.get("Location", "")).path == reverse("orders:checkout")
     try:
-        _cart, fresh = adopt(token, user, keep_presented=to_checkout)
+        cart, fresh = adopt(token, user, keep_presented=to_checkout)
     except UnknownCart:
         response.delete_cookie(settings.CART_COOKIE)
         return response
+    if cart.last_merge and cart.last_merge.can_be_undone and not to_checkout:
+        messages.info(request, _("Your basket has met the one of your account: look at it to see what changed."))
     return set_cart_cookie(response, fresh)
 
 

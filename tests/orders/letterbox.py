@@ -37,9 +37,7 @@ def open_market() -> tuple[Product, Entry]:
     """Honey without tax, and a workshop with VAT in its price, at stalls and a place with names."""
     honey = ProductFactory(title="Heather honey", sku="HONEY", stall=StallFactory(name="Hill Bees", slug="bees"))
     bakers = StallFactory(name="The Bakers", slug="bakers")
-    bakehouse = CalendarFactory(
-        name="Bakehouse", slug="bakehouse", stall=bakers, place="The Old Bakehouse, Mill Lane"
-    )
+    bakehouse = CalendarFactory(name="Bakehouse", slug="bakehouse", stall=bakers, place="The Old Bakehouse, Mill Lane")
     workshop = EntryFactory(
         title="Bread workshop", calendar=bakehouse, starts_at=BEGINS, ends_at=BEGINS + timedelta(hours=3)
     )
