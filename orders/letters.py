@@ -155,11 +155,13 @@ def _rule_of(line: OrderLine) -> str:
     zone = line.entry.calendar.zone if line.entry else None
     until = {"day": local_day(line.cancel_until, zone), "time": local_time(line.cancel_until, zone)}
     if line.kept_percent == 0:
-        return _("You may cancel this until %(day)s, %(time)s, and get its full price back.") % until
+        return _("You may cancel this until %(day)s, %(time)s, and get back all that you paid for it.") % until
     if line.kept_percent == 100:
-        return _("You may cancel this until %(day)s, %(time)s, but get none of its price back.") % until
+        return _("You may cancel this until %(day)s, %(time)s, but nothing that you paid for it comes back.") % until
     back = {"back": _trim(100 - line.kept_percent)}
-    return _("You may cancel this until %(day)s, %(time)s, and get %(back)s%% of its price back.") % (until | back)
+    return _("You may cancel this until %(day)s, %(time)s, and get back %(back)s%% of what you paid for it.") % (
+        until | back
+    )
 
 
 def _trim(percent: Decimal) -> str:

@@ -191,7 +191,7 @@ def _write_attached(order: Order, stray: Stray) -> Payment:
 
 
 @transaction.atomic
-def take_cash(order: Order, amount: Decimal, *, by: User, note: str) -> None:
+def take_cash(order: Order, amount: Decimal, *, by: User) -> None:
     """Write down that this much of an order was paid by hand; it is confirmed if that was all. Raises CannotDo."""
     order = orders.lock(order.pk)
     owed = order.total - ledger.money_of(order).net

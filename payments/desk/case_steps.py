@@ -180,7 +180,7 @@ def _take_cash(case: Case, typed: dict[str, Any], by: User) -> None:
     order = casework.order_of(case)
     if order is None:
         raise casework.CannotDo(str(_("This case is not about an order.")))
-    casework.take_cash(order, typed["amount"], by=by, note=typed["note"])
+    casework.take_cash(order, typed["amount"], by=by)
 
 
 def _retry(case: Case, typed: dict[str, Any], by: User) -> None:

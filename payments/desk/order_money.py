@@ -249,7 +249,7 @@ def _give_by_hand(request: HttpRequest, order: Order, form: MoneyForm) -> None:
 
 def _take_cash(request: HttpRequest, order: Order, form: MoneyForm) -> None:
     typed = form.cleaned_data
-    casework.take_cash(order, typed["amount"], by=person_of(request), note=typed["reason"])
+    casework.take_cash(order, typed["amount"], by=person_of(request))
 
 
 STEPS: dict[Way, Callable[[HttpRequest, Order, MoneyForm], None]] = {

@@ -106,7 +106,7 @@ def test_cash_counts_in_the_list(order: Order, staff: User) -> None:
     seen = [shown_state(order)]
 
     for amount in ("6.50", "70.00"):
-        casework.take_cash(order, Decimal(amount), by=staff, note="A test.")
+        casework.take_cash(order, Decimal(amount), by=staff)
         assert shown_state(order) == ledger.money_of(order).state
         seen.append(shown_state(order))
 

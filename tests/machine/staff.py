@@ -70,7 +70,7 @@ class Staff(Acts):
     @act("order:awaiting_payment", dice=DICE, part=PART)
     def take_cash(self, dice: int, part: Decimal) -> None:
         order = one_of(Order.objects.all(), dice)
-        casework.take_cash(order, self._part_of(order.total, part), by=self.sam, note=NOTE)
+        casework.take_cash(order, self._part_of(order.total, part), by=self.sam)
 
     # Refunds.
 
@@ -181,7 +181,7 @@ class Staff(Acts):
             Step.BY_HAND: lambda: casework.give_by_hand(case, amount, **by),
             Step.REVIVE: lambda: casework.revive(case, **by),
             Step.ATTACH: lambda: casework.attach(case, one_of(Order.objects.all(), 0).number, **by),
-            Step.CASH: lambda: order and casework.take_cash(order, amount, **by),
+            Step.CASH: lambda: order and casework.take_cash(order, amount, by=self.sam),
             Step.RETRY: lambda: casework.retry(case, **by),
             Step.GIVE_UP: lambda: casework.give_up(case, **by),
             Step.CLOSE_ATTEMPT: lambda: casework.close_attempt(case, **by),

@@ -60,10 +60,10 @@ def test_what_went_back_before_money_was_attached_is_written_down_too(
 
 
 def test_an_order_paid_in_full_by_hand_is_confirmed_although_some_went_back_before(order: Order, staff: User) -> None:
-    casework.take_cash(order, Decimal("6.50"), by=staff, note="At the stall")
+    casework.take_cash(order, Decimal("6.50"), by=staff)
     refunds.give_by_hand(order, Wish(Decimal("6.50"), "They wanted it back", staff))
 
-    casework.take_cash(order, order.total, by=staff, note="At the stall")
+    casework.take_cash(order, order.total, by=staff)
 
     order.refresh_from_db()
     assert order.status == Order.Status.CONFIRMED

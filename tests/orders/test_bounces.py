@@ -165,7 +165,9 @@ def test_the_message_id_may_be_written_in_any_way(relay: Client, sent: Message, 
     assert tell(relay, sent, message_id=form.format(sent.uuid)).status_code == 200
 
 
-@pytest.mark.parametrize("message_id", ["", "x", "<0f23e330-ac61-4623-a094-c3e28a9951fe@shop.example>", "<@>", "\x00", "x" * 200])
+@pytest.mark.parametrize(
+    "message_id", ["", "x", "<0f23e330-ac61-4623-a094-c3e28a9951fe@shop.example>", "<@>", "\x00", "x" * 200]
+)
 def test_mail_that_nobody_knows_is_a_problem(relay: Client, sent: Message, message_id: str) -> None:
     before = all_rows()
 

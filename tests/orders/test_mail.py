@@ -237,7 +237,7 @@ def test_the_mail_about_a_refund_says_the_same_as_html(gone_back: Refund, mailou
 
 def test_the_mail_about_money_given_back_by_hand_says_so(order: Order, mailoutbox: Outbox, staff: Any) -> None:
     with time_machine.travel(MARCH):
-        casework.take_cash(order, Decimal("30.00"), by=staff, note="At the stall.")
+        casework.take_cash(order, Decimal("30.00"), by=staff)
         refund = refunds.give_by_hand(order, Wish(Decimal("12.00"), "A secret.", staff))
         services.owe_mail(order, "refund", occurrence=str(refund.uuid))
 

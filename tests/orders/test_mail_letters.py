@@ -141,10 +141,19 @@ def test_the_confirmation_when_an_event_was_called_off_meanwhile(places: Order, 
 @pytest.mark.parametrize(
     ("kept", "said"),
     [
-        ("0.00", "You may cancel this until Sunday 29 November 2026, 18:00, and get its full price back."),
-        ("12.50", "You may cancel this until Sunday 29 November 2026, 18:00, and get 87.5% of its price back."),
-        ("90.00", "You may cancel this until Sunday 29 November 2026, 18:00, and get 10% of its price back."),
-        ("100.00", "You may cancel this until Sunday 29 November 2026, 18:00, but get none of its price back."),
+        ("0.00", "You may cancel this until Sunday 29 November 2026, 18:00, and get back all that you paid for it."),
+        (
+            "12.50",
+            "You may cancel this until Sunday 29 November 2026, 18:00, and get back 87.5% of what you paid for it.",
+        ),
+        (
+            "90.00",
+            "You may cancel this until Sunday 29 November 2026, 18:00, and get back 10% of what you paid for it.",
+        ),
+        (
+            "100.00",
+            "You may cancel this until Sunday 29 November 2026, 18:00, but nothing that you paid for it comes back.",
+        ),
     ],
 )
 def test_each_line_says_how_it_may_be_cancelled(places: Order, mailoutbox: Outbox, kept: str, said: str) -> None:

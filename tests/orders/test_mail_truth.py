@@ -215,7 +215,7 @@ def test_late_money_that_was_used_after_all_is_not_called_late(order: Order, mai
 
 
 def test_money_given_back_by_hand_owes_a_mail(order: Order, staff: User, mailoutbox: Outbox) -> None:
-    take_cash(order, order.total, by=staff, note="At the stall.")
+    take_cash(order, order.total, by=staff)
     mail.send_owed()
 
     refunds.give_by_hand(order, Wish(order.total, "Why.", staff))

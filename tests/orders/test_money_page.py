@@ -97,13 +97,13 @@ def test_the_day_is_the_shops_own(order: Order) -> None:
 
 
 def test_what_was_paid_by_hand_is_said_so(order: Order, staff: User) -> None:
-    casework.take_cash(order, Decimal("76.50"), by=staff, note="At the stall.")
+    casework.take_cash(order, Decimal("76.50"), by=staff)
 
     assert "£76.50 was paid by hand on" in money_of(order)
 
 
 def test_a_part_that_was_paid_leaves_the_rest_to_pay(order: Order, staff: User) -> None:
-    casework.take_cash(order, Decimal("30.00"), by=staff, note="At the stall.")
+    casework.take_cash(order, Decimal("30.00"), by=staff)
 
     said = money_of(order)
 

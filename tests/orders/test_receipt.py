@@ -152,7 +152,7 @@ def test_what_went_back_and_what_is_on_its_way_is_told(paid: Payment, staff: Use
 
 
 def test_cash_is_told_as_such(order: Order, staff: User) -> None:
-    casework.take_cash(order, order.total, by=staff, note="At the stall")
+    casework.take_cash(order, order.total, by=staff)
 
     assert "Paid by hand on" in receipt_of(order)
 
@@ -208,7 +208,7 @@ def test_many_lines_cost_what_few_do(place_order: PlaceOrder, stocked: list[Prod
     few, many = place_order((stocked[0], 1)), place_order(*((thing, 2) for thing in stocked))
     counts: list[Any] = []
     for order in (few, many):
-        casework.take_cash(order, order.total, by=staff, note="At the stall")
+        casework.take_cash(order, order.total, by=staff)
         client = holder_of(order)
         with statements() as sent:
             assert client.get(path_of(order)).status_code == 200

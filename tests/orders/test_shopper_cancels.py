@@ -245,7 +245,7 @@ def test_many_lines_cost_what_few_do(place_order: PlaceOrder, stocked: list[Prod
     few, many = place_order((stocked[0], 1)), place_order(*((thing, 2) for thing in stocked))
     counts = []
     for order in (few, many):
-        casework.take_cash(order, order.total, by=staff, note="At the stall")
+        casework.take_cash(order, order.total, by=staff)
         client = holder_of(order)
         client.get(path_of(order))
         with statements() as sent:

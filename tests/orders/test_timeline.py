@@ -87,7 +87,7 @@ def test_a_paid_order_tells_its_story_in_order(payment: Payment, sumup: Simulato
 
 
 def test_money_is_told_when_it_moved_not_when_we_heard_of_it(order: Order, staff: User) -> None:
-    casework.take_cash(order, order.total, by=staff, note="At the stall")
+    casework.take_cash(order, order.total, by=staff)
     came_at = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
     movement = order.movements.get()
     movement.happened_at = came_at  # as SumUp says; it cannot be saved, and need not be

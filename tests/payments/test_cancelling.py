@@ -142,7 +142,7 @@ def test_cash_goes_back_by_hand_and_a_case_says_so(
     place_order: PlaceOrder, jars: Product, staff: User, sumup: Simulator
 ) -> None:
     order = place_order((jars, 3))
-    casework.take_cash(order, Decimal(12), by=staff, note="At the stall")
+    casework.take_cash(order, Decimal(12), by=staff)
 
     assert cancelling.cancel_order(order, by=staff, reason="The stall is ill") == []
 
@@ -158,7 +158,7 @@ def test_giving_the_cash_of_a_cancelled_order_back_ends_the_case_about_it(
 ) -> None:
     """Not through the case, but as any money is given back by hand."""
     order = place_order((jars, 3))
-    casework.take_cash(order, Decimal(12), by=staff, note="At the stall")
+    casework.take_cash(order, Decimal(12), by=staff)
     cancelling.cancel_order(order, by=staff, reason="The stall is ill")
 
     refunds.give_by_hand(order, Wish(Decimal(12), "At the stall", staff))
@@ -282,7 +282,7 @@ def test_what_is_called_off_gives_back_no_more_than_is_left(paid: Payment, staff
 
 
 def test_what_was_paid_by_hand_is_called_off_with_a_case(order: Order, staff: User) -> None:
-    casework.take_cash(order, order.total, by=staff, note="At the stall")
+    casework.take_cash(order, order.total, by=staff)
     line = order.lines.get(kind="product")
 
     asked = cancelling.cancel_parts([Part(line, 1)], by=staff, reason="Broken")
@@ -321,7 +321,7 @@ def test_staff_keep_nothing_whatever_the_rule_says(paid: Payment, staff: User) -
 
 
 def test_all_that_must_go_back_by_hand_is_one_case_with_its_sum(order: Order, staff: User) -> None:
-    casework.take_cash(order, order.total, by=staff, note="At the stall")
+    casework.take_cash(order, order.total, by=staff)
     parts = [Part(order.lines.get(kind="product"), 1), Part(order.lines.get(kind="entry"), 1)]
 
     cancelling.cancel_parts(parts, by=staff, reason="Ill")
@@ -563,7 +563,7 @@ def test_if_the_sum_changed_meanwhile_the_shopper_looks_again(paid: Payment, sta
 
 
 def test_what_came_by_hand_becomes_a_case_and_the_plan_says_so(order: Order, staff: User) -> None:
-    casework.take_cash(order, order.total, by=staff, note="At the stall")
+    casework.take_cash(order, order.total, by=staff)
 
     plan = cancel(order, product=1, entry=2)
 
@@ -689,7 +689,7 @@ def test_nobody_but_staff_lets_a_part_paid_order_go(payment: Payment, wire: Wire
 
 
 def test_cash_keeps_a_part_paid_order_until_it_is_given_back(order: Order, staff: User, workshop: Entry) -> None:
-    casework.take_cash(order, Decimal(20), by=staff, note="At the stall")
+    casework.take_cash(order, Decimal(20), by=staff)
 
     assert not releasing.release(order, to="cancelled", by="staff", user=staff)
 

@@ -201,7 +201,7 @@ def test_an_order_that_still_waits_with_all_its_money_can_be_confirmed(
     order: Order, payment: Payment, staff: User, sumup: Simulator
 ) -> None:
     """Once a refund exists no machine confirms it, but a person may."""
-    casework.take_cash(order, Decimal("6.50"), by=staff, note="At the stall")
+    casework.take_cash(order, Decimal("6.50"), by=staff)
     refunds.give_by_hand(order, Wish(Decimal("6.50"), "It was for another order", staff))
     pay(payment, sumup)
     assert (fresh(order).status, open_cases()) == ("awaiting_payment", ["late_payment"])
@@ -356,7 +356,7 @@ def test_accepting_money_in_a_wrong_currency_closes_its_attempt(
 
 
 def test_cash_for_all_of_an_order_confirms_it(order: Order, staff: User) -> None:
-    casework.take_cash(order, Decimal("76.50"), by=staff, note="At the stall")
+    casework.take_cash(order, Decimal("76.50"), by=staff)
 
     assert fresh(order).status == "confirmed"
     movement = Movement.objects.get()
@@ -369,7 +369,7 @@ def test_cash_for_the_rest_of_a_part_paid_order_confirms_it_and_ends_its_case(
 ) -> None:
     pay_a_part(payment, wire, "6.50")
 
-    casework.take_cash(payment.order, Decimal(70), by=staff, note="At the stall")
+    casework.take_cash(payment.order, Decimal(70), by=staff)
 
     assert fresh(payment.order).status == "confirmed"
     assert open_cases() == []
@@ -378,7 +378,7 @@ def test_cash_for_the_rest_of_a_part_paid_order_confirms_it_and_ends_its_case(
 @pytest.mark.parametrize("amount", ["0", "-1", "76.51"])
 def test_cash_is_not_more_than_is_owed(order: Order, staff: User, amount: str) -> None:
     with pytest.raises(CannotDo):
-        casework.take_cash(order, Decimal(amount), by=staff, note="At the stall")
+        casework.take_cash(order, Decimal(amount), by=staff)
 
     assert not Movement.objects.exists()
 
@@ -387,12 +387,12 @@ def test_an_order_that_does_not_wait_takes_no_cash(payment: Payment, sumup: Simu
     pay(payment, sumup)
 
     with pytest.raises(CannotDo):
-        casework.take_cash(payment.order, Decimal(1), by=staff, note="At the stall")
+        casework.take_cash(payment.order, Decimal(1), by=staff)
 
 
 @committed
 def test_of_eight_who_take_the_same_cash_at_once_one_does(order: Order, staff: User) -> None:
-    outcomes = run_at_once(*[lambda: casework.take_cash(order, Decimal("76.50"), by=staff, note="Cash")] * 8)
+    outcomes = run_at_once(*[lambda: casework.take_cash(order, Decimal("76.50"), by=staff)] * 8)
 
     assert sum(outcome.error is None for outcome in outcomes) == 1
     assert Movement.objects.count() == 1
@@ -402,7 +402,7 @@ def test_of_eight_who_take_the_same_cash_at_once_one_does(order: Order, staff: U
 def test_nobody_pays_an_order_again_that_was_paid_in_cash(
     later: Later, payment: Payment, staff: User, sumup: Simulator
 ) -> None:
-    casework.take_cash(payment.order, Decimal("76.50"), by=staff, note="At the stall")
+    casework.take_cash(payment.order, Decimal("76.50"), by=staff)
 
     for _round in range(3):
         later(minutes=2)
@@ -423,7 +423,7 @@ def test_a_person_who_takes_all_that_is_owed_confirms_the_order_or_is_refused(
     assert ledger.money_of(payment.order).net == 0
 
     try:
-        casework.take_cash(payment.order, Decimal("76.50"), by=staff, note="At the stall")
+        casework.take_cash(payment.order, Decimal("76.50"), by=staff)
     except CannotDo:
         assert not Movement.objects.filter(kind="cash").exists()
     else:

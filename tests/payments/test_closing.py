@@ -429,7 +429,7 @@ def test_failed_tries_are_no_money(sumup: Simulator, payment: Payment, next_morn
 
 
 def test_cash_is_between_us_and_the_shopper(sumup: Simulator, order: Order, staff: User, next_morning: Any) -> None:
-    casework.take_cash(order, order.total, by=staff, note="paid at the stall")
+    casework.take_cash(order, order.total, by=staff)
     next_morning()
 
     close = close_day(DAY)

@@ -77,7 +77,7 @@ def pay_when_the_places_are_gone(shop: Shop) -> None:
 
 def cancel_what_was_paid_in_cash(shop: Shop) -> None:
     order = shop.place_order((shop.honey, 1))
-    casework.take_cash(order, order.total, by=shop.staff, note="At the stall")
+    casework.take_cash(order, order.total, by=shop.staff)
     cancelling.cancel_order(order, by=shop.staff, reason="The stall is ill")
 
 
@@ -161,7 +161,7 @@ def give_it_by_hand(shop: Shop, about: Case) -> None:
 
 
 def take_the_rest_in_cash(shop: Shop, about: Case) -> None:
-    casework.take_cash(Order.objects.get(), Decimal(70), by=shop.staff, note="At the stall")
+    casework.take_cash(Order.objects.get(), Decimal(70), by=shop.staff)
 
 
 def refund_the_second(shop: Shop, about: Case) -> None:

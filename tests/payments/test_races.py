@@ -309,7 +309,7 @@ def test_money_on_the_old_page_against_a_second_attempt(later: Later, attempt: P
 def test_cash_against_a_payment(later: Later, attempt: Payment, sumup: Simulator, staff: User) -> None:
     def take_cash() -> bool:
         with suppress(casework.CannotDo):
-            casework.take_cash(attempt.order, Decimal("70.00"), by=staff, note="At the door.")
+            casework.take_cash(attempt.order, Decimal("70.00"), by=staff)
             return True
         return False
 

@@ -211,7 +211,7 @@ def test_a_payout_that_failed_is_no_payout(
 
 
 def test_cash_counts_in_both_directions_but_not_as_money_at_sumup(order: Order, staff: User) -> None:
-    casework.take_cash(order, order.total, by=staff, note="at the stall")
+    casework.take_cash(order, order.total, by=staff)
     refunds.give_by_hand(order, Wish(p("6.50"), "sour", staff))
 
     total = statement(DAY, DAY).total
