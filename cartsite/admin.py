@@ -40,6 +40,9 @@ class GroupAdmin(ModelAdmin):
     filter_horizontal = ["permissions"]
 
 
+RIGHTS = ["is_staff", "is_superuser", "groups", "user_permissions"]
+
+
 @admin.register(User)
 class PersonAdmin(WithPages, UserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
@@ -53,7 +56,7 @@ class PersonAdmin(WithPages, UserAdmin, ModelAdmin):  # type: ignore[type-arg]
     change_form_outer_before_template = "admin/cartsite/user/steps.html"
     fieldsets = [
         (None, {"fields": ["username", "email", "name", "password", "uuid"]}),
-        (_("May do"), {"fields": ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]}),
+        (_("May do"), {"fields": ["is_active", *RIGHTS]}),
         (_("Dates"), {"fields": ["last_login", "date_joined", "erased_at"]}),
     ]
     add_fieldsets = [(None, {"fields": ["username", "email", "name", "password1", "password2"]})]
@@ -61,15 +64,26 @@ class PersonAdmin(WithPages, UserAdmin, ModelAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # what a person did stays on record; switch them off instead
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Only who may do everything says who may do what: nobody gives rights to themselves."""
+        return [*self.readonly_fields, *([] if request.user.is_superuser else RIGHTS)]
+
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """An address that staff replace opens the account no more."""
         super().save_model(request, obj, form, change)
         EmailAddress.objects.filter(user=obj).exclude(email=obj.email.lower()).delete()
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Who was erased stays so: there is nobody left to be given a name, a password or rights."""
-        is_erased = isinstance(obj, User) and obj.erased_at is not None
-        return super().has_change_permission(request, obj) and not is_erased
+        """Who was erased stays so: there is nobody left to be given a name, a password or rights.
+
+        Those who work in the back office are changed by who may do everything: a new password is as good as their
+        rights.
+        """
+        may_change = bool(super().has_change_permission(request, obj))
+        if not isinstance(obj, User):
+            return may_change
+        is_beyond = (obj.is_staff or obj.is_superuser) and not request.user.is_superuser
+        return may_change and obj.erased_at is None and not is_beyond
 
     def has_erase_permission(self, request: HttpRequest) -> bool:
         return may_erase(request)

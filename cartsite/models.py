@@ -30,7 +30,7 @@ class People(UserManager["User"]):
     """Finds a person by what they type into the sign-in page."""
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(Q(username__iexact=username) | Q(email__iexact=username))
+        return self.get(Q(username__iexact=username) | Q(email=username))
 
 
 class LowercaseEmailField(models.EmailField):  # type: ignore[type-arg]

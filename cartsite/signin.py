@@ -47,17 +47,25 @@ def may_sign_in(user: User) -> bool:
     return NameOrEmailBackend().user_can_authenticate(user)
 
 
+def opens_by_mail(user: User) -> bool:
+    """Whether a code by mail is enough to let this person in.
+
+    Not for the back office: whoever reads somebody's mail must not be able to send the co-operative's money away.
+    """
+    return may_sign_in(user) and not (user.is_staff or user.is_superuser)
+
+
 def new_username() -> str:
     """A sign-in name for somebody who did not ask for one: it tells nothing about them, and nobody guesses it."""
     return f"shopper-{get_random_string(16).lower()}"
 
 
 def whom_to_mail(user: User | None, email: str) -> User | None:
-    """The person whose code may go to this address; nobody if they are not let in.
+    """The person whose code may go to this address; nobody if that would not let them in.
 
     The address is written down as theirs, not confirmed yet: typing the code will confirm it.
     """
-    if user is None or not may_sign_in(user):
+    if user is None or not opens_by_mail(user):
         return None
     cut_loose(user)
     EmailAddress.objects.get_or_create(user=user, email=email.lower())
@@ -73,7 +81,7 @@ def cut_loose(user: User) -> None:
 def find_unfinished(email: str) -> User | None:
     """Somebody who signed up with this address and never typed the code."""
     unfinished = User.objects.filter(email=email, last_login=None, is_active=True, erased_at=None)
-    return next((user for user in unfinished if may_sign_in(user) and not user.has_usable_password()), None)
+    return next((user for user in unfinished if opens_by_mail(user) and not user.has_usable_password()), None)
 
 
 # --- Forms ------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import include, path
+from django.views.decorators.cache import never_cache
 from django.views.generic import RedirectView
 
 from cart.api import router as cart_router
@@ -36,10 +37,10 @@ account_urls = [
     path("sign-up/", limited(signing.SignUp.as_view()), name="account_signup"),
     path("code/", limited(signing.AskForCode.as_view()), name="account_request_login_code"),
     path("code/confirm/", limited(signing.ConfirmSignIn.as_view()), name="account_confirm_login_code"),
-    path("email/", account.ChangeAddress.as_view(), name="account_email"),
+    path("email/", never_cache(account.ChangeAddress.as_view()), name="account_email"),
     path("email/confirm/", limited(signing.ConfirmAddress.as_view()), name="account_email_verification_sent"),
-    path("password/", theirs.password_change, name="account_change_password"),
-    path("password/set/", theirs.password_set, name="account_set_password"),
+    path("password/", never_cache(theirs.password_change), name="account_change_password"),
+    path("password/set/", never_cache(theirs.password_set), name="account_set_password"),
     path("password/reset/", limited(theirs.password_reset), name="account_reset_password"),
     path(
         "password/reset/confirm/", limited(signing.ConfirmReset.as_view()), name="account_confirm_password_reset_code"

@@ -37,9 +37,8 @@ def _lines_with_places(order: Order) -> list[OrderLine]:
     issued = order.lines.filter(bookings__isnull=False)
     called_off = Count("facts", filter=Q(facts__kind=LineFact.Kind.CANCELLED), distinct=True)
     bookings = Prefetch("bookings", Booking.objects.order_by("pk"))
-    return list(
-        issued.annotate(changed=called_off).select_related("entry__calendar").prefetch_related(bookings).distinct()
-    )
+    lines = issued.annotate(changed=called_off).select_related("entry__calendar").prefetch_related(bookings)
+    return list(lines.order_by("position").distinct())
 
 
 def _codes_of(line: OrderLine) -> list[str]:

@@ -14,8 +14,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.db.models import Prefetch, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Prefetch, QuerySet, Sum
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -124,9 +123,8 @@ class Told:
 
 def _told_lines(order: Order) -> list[Told]:
     """All lines in their order, in the same few queries for any number of them."""
-    cancelled = Coalesce(Sum("facts__quantity", filter=Q(facts__kind=LineFact.Kind.CANCELLED)), 0)
     confirmed = Booking.objects.filter(status=Booking.Status.CONFIRMED).order_by("pk")
-    lines = order.lines.select_related("stall", "entry__calendar", "slot", "zone").annotate(cancelled=cancelled)
+    lines = order.lines.select_related("stall", "entry__calendar", "slot", "zone").with_counts()
     return [
         Told(line, line.cancelled, [booking.code for booking in line.bookings.all()], _when_is(line), _rule_of(line))
         for line in lines.prefetch_related(Prefetch("bookings", confirmed))

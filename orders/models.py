@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import F, Func, Q, TextField
-from django.db.models.functions import Cast, Upper
+from django.db.models import F, Func, Q, Sum, TextField
+from django.db.models.functions import Cast, Coalesce, Upper
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import get_random_string
@@ -204,6 +204,14 @@ class DeliveryAddress(models.Model):
         return self.postcode
 
 
+class OrderLineQuerySet(models.QuerySet["OrderLine"]):
+    def with_counts(self) -> "models.QuerySet[Any]":
+        """Lines in their order, each with how many of it are `counted` for, and how many of those are `cancelled`."""
+        cancelled = Sum("facts__quantity", filter=Q(facts__kind=LineFact.Kind.CANCELLED))
+        counted = self.annotate(counted=Coalesce(Sum("facts__quantity"), 0), cancelled=Coalesce(cancelled, 0))
+        return counted.order_by("position")  # by name: Django forgets a model's own order where it groups
+
+
 class OrderLine(models.Model):
     """A snapshot of one thing as it was when the order was placed."""
 
@@ -240,6 +248,8 @@ class OrderLine(models.Model):
     # Until when (UTC) the shopper may call it off by themselves (never, if empty), and what of its price is kept then.
     cancel_until = models.DateTimeField(null=True, blank=True, editable=False)
     kept_percent = models.DecimalField(max_digits=5, decimal_places=2, default=Decimal("0.00"), editable=False)
+
+    objects = OrderLineQuerySet.as_manager()
 
     class Meta:
         ordering = ["position"]

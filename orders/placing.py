@@ -101,9 +101,12 @@ def _hold_everything(quote: Quote) -> dict[int, Hold]:
     lapsed, the window of collection, the voucher. The holds by the lines' positions."""
     held = capacity.lock(item.hold_id for item in quote.basket.items if item.hold_id)
     fitting = {n: hold for n, line in enumerate(quote.lines) if (hold := _held_for(line, held)) is not None}
-    capacity.give_back([hold.pk for hold in held.values() if hold not in fitting.values() and hold.quantity])
-    capacity.keep(hold.pk for hold in fitting.values())
     scarce = {n: line for n, line in enumerate(quote.lines) if line.pool_id is not None and n not in fitting}
+    if stale := [hold for hold in held.values() if hold not in fitting.values() and hold.quantity]:
+        # What is freed may come after what is claimed: all pools by primary key, so that no two wait for each other.
+        capacity.lock_pools({hold.pool_id for hold in stale} | {line.pool_id or 0 for line in scarce.values()})
+        capacity.give_back(hold.pk for hold in stale)
+    capacity.keep(hold.pk for hold in fitting.values())
     try:
         claimed = capacity.claim_all([(line.pool_id or 0, line.quantity) for line in scarce.values()], until=None)
     except capacity.SoldOut as sold_out:

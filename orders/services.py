@@ -26,10 +26,13 @@ def take_over_guest_orders(user: User, emails: Iterable[str]) -> int:
 
     The addresses must be confirmed to be the user's. An order that has a user already stays theirs.
     """
+    confirmed = {email.lower() for email in emails}
     theirs = Q(pk__in=[])
-    for email in emails:
+    for email in confirmed:
         theirs |= Q(contact__email__iexact=email)
-    found = list(Order.objects.filter(theirs, user=None).values_list("pk", flat=True))
+    alike = Order.objects.filter(theirs, user=None).values_list("pk", "contact__email")
+    # In capitals, as the database compares, a dotless i is an I: that is another mailbox.
+    found = [order for order, email in alike if email.lower() in confirmed]
     return _join_account(user, found) if found else 0
 
 
@@ -273,9 +276,8 @@ def _lock_all_it_holds(order: Order) -> None:
 
 def _free_handover(order: Order) -> None:
     """Where nothing is left to be fetched or brought, somebody else may have the order's place at the collection."""
-    goods = order.lines.filter(kind=OrderLine.Kind.PRODUCT)
-    called_off = goods.annotate(gone=Sum("facts__quantity", filter=Q(facts__kind=LineFact.Kind.CANCELLED)))
-    if all(line.quantity == line.gone for line in called_off):
+    goods = order.lines.filter(kind=OrderLine.Kind.PRODUCT).with_counts()
+    if all(line.quantity == line.cancelled for line in goods):
         fees = order.lines.filter(kind=OrderLine.Kind.FEE, hold__isnull=False)
         capacity.give_back(fees.values_list("hold_id", flat=True))
 

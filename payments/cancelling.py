@@ -12,8 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -63,7 +62,7 @@ def cancel_order(order: Order, *, by: User, reason: str) -> list[Refund]:
 @transaction.atomic
 def cancel_parts(parts: list[Part], *, by: User, reason: str) -> list[Refund]:
     """Call so many of some lines of one order off and ask for what was paid for them to go back, if the order has so
-    much left; the refunds, to be approved.
+    much left; the refunds, to be approved. What was paid for delivery goes back with the last of the goods.
 
     What cannot go back by card becomes an `overpaid` case. Raises CannotCancel, with nothing moved.
     """
@@ -77,6 +76,11 @@ def cancel_parts(parts: list[Part], *, by: User, reason: str) -> list[Refund]:
         _cancel_some(part, by=by)
         wishes.append(Wish(worth, reason, by, part.line))
         left -= worth
+    if any(part.line.kind == OrderLine.Kind.PRODUCT for part in parts):
+        lines = list(_count(order))
+        for fee, _quantity, worth, _kept in _handover_too(order, lines, {line.pk: line.cancelled for line in lines}):
+            wishes.append(Wish(min(worth, left), reason, by, fee))
+            left -= worth
     _owe_mail_about_parts(order)
     return _send_back(order, wishes)
 
@@ -173,7 +177,7 @@ def offers_for(order: Order) -> list[Offer]:
 
 def _offers_among(order: Order, lines: Iterable[Any]) -> list[Offer]:
     return [
-        Offer(line, line.quantity - line.counted, line.called_off)
+        Offer(line, line.quantity - line.counted, line.cancelled)
         for line in lines
         if order.status == Order.Status.CONFIRMED and is_offered(line)
     ]
@@ -190,12 +194,9 @@ def is_offered(line: Any) -> bool:
 
 
 def _count(order: Order) -> QuerySet[Any]:
-    """The goods and places of an order, with how many of each are `counted` for already, and how many `called_off`."""
-    called_off = Sum("facts__quantity", filter=Q(facts__kind=LineFact.Kind.CANCELLED))
+    """The goods and places of an order, with how many of each are `counted` for already, and how many `cancelled`."""
     lines = order.lines.filter(kind__in=OrderLine.GOODS).select_related("stall", "entry__calendar")
-    return lines.prefetch_related("discounts").annotate(
-        counted=Coalesce(Sum("facts__quantity"), 0), called_off=Coalesce(called_off, 0)
-    )
+    return lines.prefetch_related("discounts").with_counts()
 
 
 def plan_for(order: Order, wanted: Mapping[int, int]) -> Plan:
@@ -211,7 +212,7 @@ def plan_for(order: Order, wanted: Mapping[int, int]) -> Plan:
     if any(not 0 < quantity <= offer.open for offer, quantity in chosen):
         raise CannotCancel(_("There is not so much of it left to cancel."))
     worths = [(offer.line, quantity, *_worth_and_kept(offer, quantity)) for offer, quantity in chosen]
-    gone = {line.pk: line.called_off + wanted.get(line.position, 0) for line in lines}
+    gone = {line.pk: line.cancelled + wanted.get(line.position, 0) for line in lines}
     if any(line.kind == OrderLine.Kind.PRODUCT for line, *_rest in worths):
         worths += _handover_too(order, lines, gone)
     promises = _within(ledger.money_of(order).net, worths)

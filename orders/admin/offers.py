@@ -38,7 +38,7 @@ def limit_field(label: Any) -> forms.IntegerField:
 class SlotForm(forms.ModelForm):  # type: ignore[type-arg]
     """A window of collection; its times are those of the clock on the wall where it is."""
 
-    limit = limit_field(_("orders at most"))
+    limit = limit_field(_("Orders at most"))
 
     class Meta:
         model = CollectionSlot
@@ -96,7 +96,7 @@ class ZoneForm(forms.ModelForm):  # type: ignore[type-arg]
 class VoucherForm(forms.ModelForm):  # type: ignore[type-arg]
     """A code that makes orders cheaper."""
 
-    limit = limit_field(_("uses at most"))
+    limit = limit_field(_("Uses at most"))
 
     class Meta:
         model = Voucher

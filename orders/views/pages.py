@@ -4,17 +4,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from bookings.models import Booking
 from cartsite.http import wants_fragment
 from cartsite.models import Case
 from orders import access, timeline
-from orders.models import LineFact, Order, OrderLine
+from orders.models import Order, OrderLine
 from orders.views.late import late_money
 from orders.views.paying import progress
 from orders.views.receipt import has_receipt
@@ -69,9 +69,9 @@ def _context(order: Order) -> dict[str, Any]:
 
 def _lines_of(order: Order) -> Iterable[Any]:
     """The lines, each with how many of it were `counted` for already, and how many of those `cancelled`."""
-    cancelled = Sum("facts__quantity", filter=Q(facts__kind=LineFact.Kind.CANCELLED))
-    lines = order.lines.select_related("stall", "entry__calendar", "slot", "zone").prefetch_related("bookings")
-    return lines.annotate(counted=Coalesce(Sum("facts__quantity"), 0), cancelled=Coalesce(cancelled, 0))
+    bookings = Prefetch("bookings", Booking.objects.order_by("pk"))
+    lines = order.lines.select_related("stall", "entry__calendar", "slot", "zone").prefetch_related(bookings)
+    return lines.with_counts()
 
 
 def _money(order: Order) -> dict[str, Any]:

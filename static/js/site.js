@@ -6,6 +6,11 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   if (news && detail.serverResponse.includes(`data-news="${news}"`)) detail.shouldSwap = false;
 });
 
+// Whoever pressed a button that is gone now goes on where it was, and not at the top of the page.
+document.addEventListener("htmx:afterSettle", ({ detail }) => {
+  if (document.activeElement === document.body && detail.target.tabIndex === -1) detail.target.focus();
+});
+
 // No answer, or one that is not in the shop's own words (a proxy's), is never met with silence.
 const sayWhetherLost = (lost) => {
   document.getElementById("lost").hidden = !lost;

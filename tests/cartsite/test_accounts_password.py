@@ -1,13 +1,16 @@
 """A password is an option: set, changed, forgotten; and what becomes of sessions that are open elsewhere."""
 
+import re
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core import mail
 from django.test import Client
 
 from cartsite.models import User
-from tests.cartsite.accounts import another_code, code_in_mail, is_signed_in, sign_in_by_code, sign_up
+from tests.cartsite.accounts import another_code, ask_for_code, code_in_mail, is_signed_in, sign_in_by_code, sign_up
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -132,4 +135,61 @@ def test_after_five_wrong_passwords_an_account_waits_but_the_code_works(client: 
     sign_in_by_code(client)
 
     assert "too many tries" in right.content.decode()
+    assert is_signed_in(client)
+
+
+def test_nobody_is_locked_out_by_an_account_whose_address_looks_like_theirs(client: Client) -> None:
+    """In capitals the database takes a dotless i for an I."""
+    UserFactory.create(username="mike", email="mike@example.org")
+    UserFactory.create(email="m\u0131ke@example.org")
+
+    client.post("/sign-in/", {"username": "Mike@Example.org", "password": "correct horse"})
+
+    assert is_signed_in(client)
+    assert client.session["_auth_user_id"] == str(User.objects.get(username="mike").pk)
+
+
+# --- Whoever works in the back office ---------------------------------------------------------------------------------
+
+IN_THE_BACK_OFFICE = [{"is_staff": True}, {"is_superuser": True}]
+
+
+@pytest.mark.parametrize("change", IN_THE_BACK_OFFICE)
+def test_nobody_gets_into_the_back_office_by_reading_somebodys_mail(
+    client: Client, shopper: User, change: dict[str, Any]
+) -> None:
+    User.objects.update(**change)
+
+    ask_for_code(client)
+    forget(client)
+    client.post("/account/sign-up/", {"email": shopper.email})
+
+    assert len(mail.outbox) == 3
+    assert not any(re.search(r"\d{4}-\d{4}", letter.body) for letter in mail.outbox)
+    assert "sign in with your password" in mail.outbox[0].body
+    assert not EmailAddress.objects.exists()
+
+
+@pytest.mark.parametrize("change", IN_THE_BACK_OFFICE)
+def test_who_never_came_in_does_not_get_into_the_back_office_by_signing_up_again(
+    client: Client, shopper: User, change: dict[str, Any]
+) -> None:
+    shopper.set_unusable_password()
+    shopper.save()
+    User.objects.update(last_login=None, **change)
+
+    answer = client.post("/account/sign-up/", {"email": shopper.email})
+
+    assert answer["Location"] == "/account/email/confirm/"
+    assert [letter.subject for letter in mail.outbox] == ["You have an account already"]
+
+
+@pytest.mark.parametrize("change", IN_THE_BACK_OFFICE)
+def test_whoever_works_in_the_back_office_signs_in_with_their_password(
+    client: Client, shopper: User, change: dict[str, Any]
+) -> None:
+    User.objects.update(**change)
+
+    client.post("/sign-in/", {"username": "ada@example.org", "password": "correct horse"})
+
     assert is_signed_in(client)

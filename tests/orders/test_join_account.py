@@ -93,6 +93,17 @@ def test_only_the_same_address_counts(guest_order: Order, shopper: User) -> None
     assert all_rows() == before
 
 
+def test_an_address_that_only_looks_the_same_does_not_count(guest_order: Order, shopper: User) -> None:
+    """In capitals the database takes a dotless i for an I: whoever owns such an address is somebody else."""
+    OrderContact.objects.update(email="mike@mail.example")
+    before = all_rows()
+
+    joined = take_over_guest_orders(shopper, ["m\u0131ke@mail.example", "mike@ma\u0131l.example"])
+
+    assert joined == 0
+    assert all_rows() == before
+
+
 def test_it_is_written_down_once(guest_order: Order, shopper: User) -> None:
     again = [take_over_guest_orders(shopper, ["ADA@example.org", "ada@example.org"]) for _ in range(2)]
 

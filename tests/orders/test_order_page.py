@@ -17,7 +17,7 @@ from cart.models import Cart, Product
 from cartsite.models import User
 from orders import services
 from orders.handover import Address
-from orders.models import DeliveryAddress, Order, OrderContact
+from orders.models import DeliveryAddress, Order, OrderContact, OrderLine
 from orders.quoting import Choices
 from payments import cancelling, settling
 from payments.models import Payment
@@ -421,3 +421,12 @@ def test_a_waiting_order_is_not_ordered_again_nor_cancelled(own: Order, shopper_
 
     assert f"{own.get_absolute_url()}again/" not in said
     assert f"{own.get_absolute_url()}cancel/" not in said
+
+
+def test_lines_are_told_in_the_orders_own_sequence(order: Order) -> None:
+    first, second = order.lines.order_by("position")[:2]
+    OrderLine.objects.filter(pk=first.pk).update(position=9)
+
+    told = list(order.lines.with_counts())
+
+    assert told == [second, first]

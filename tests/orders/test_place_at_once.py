@@ -55,3 +55,22 @@ def test_carts_of_the_same_things_in_another_order_never_wait_for_each_other(
 
     assert len(set(results_of(outcomes))) == 8
     assert_pools_balance()
+
+
+def test_who_gives_stale_holds_back_and_who_needs_the_same_pools_never_wait_for_each_other(
+    fill_cart: FillCart, stocked: list[Product]
+) -> None:
+    """One pool is freed in part and claimed again, after another one that is claimed."""
+    Pool.objects.update(wanted=None, capacity=None)
+    rivals = [fill_cart(*((thing, 2) for thing in stocked)) for _rival in range(8)]
+    last = stocked[-1].pool_id
+    Hold.objects.exclude(pool=last).update(quantity=0)
+    Hold.objects.filter(pool=last).update(quantity=1)
+    Hold.objects.filter(cart_item__cart__in=[cart for cart, _token in rivals[::2]]).update(quantity=0)
+    for pool in Pool.objects.all():
+        Pool.objects.filter(pk=pool.pk).update(taken=sum(pool.holds.values_list("quantity", flat=True)))
+
+    outcomes = run_at_once(*(partial(place_cart, *rival) for rival in rivals))
+
+    assert len(set(results_of(outcomes))) == 8
+    assert_pools_balance()

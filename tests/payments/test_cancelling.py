@@ -14,7 +14,7 @@ from orders import services as orders
 from orders.handover import Address
 from orders.models import LineFact, Order, OrderLine
 from orders.quoting import Choices
-from payments import cancelling, casework, ledger, refunds, releasing, starting
+from payments import cancelling, casework, events, ledger, refunds, releasing, starting
 from payments.cancelling import CannotCancel, LooksDifferent, Part, Plan
 from payments.models import Payment, Refund
 from payments.refunds import Wish
@@ -320,6 +320,22 @@ def test_staff_keep_nothing_whatever_the_rule_says(paid: Payment, staff: User) -
     assert (refund.amount, refund.approved_at) == (pounds(35), None)
 
 
+def test_staff_give_delivery_back_with_the_last_of_the_goods(
+    shop: Shop, jars: Product, workshop: Entry, staff: User
+) -> None:
+    DeliveryZoneFactory(fee=Decimal("3.50"))
+    order = shop((jars, 3), (workshop, 2), handover="delivery", address=ADDRESS).order
+    goods, places = order.lines.get(kind="product"), order.lines.get(kind="entry")
+
+    asked = [
+        cancelling.cancel_parts([Part(line, quantity)], by=staff, reason="Not to be had.")
+        for line, quantity in [(goods, 2), (goods, 1), (places, 1)]
+    ]
+
+    assert [[refund.amount for refund in each] for each in asked] == [[8], [4, Decimal("3.50")], [35]]
+    assert asked[1][1].line == order.lines.get(kind="fee")
+
+
 def test_all_that_must_go_back_by_hand_is_one_case_with_its_sum(order: Order, staff: User) -> None:
     casework.take_cash(order, order.total, by=staff)
     parts = [Part(order.lines.get(kind="product"), 1), Part(order.lines.get(kind="entry"), 1)]
@@ -327,6 +343,26 @@ def test_all_that_must_go_back_by_hand_is_one_case_with_its_sum(order: Order, st
     cancelling.cancel_parts(parts, by=staff, reason="Ill")
 
     assert case(Case.Kind.OVERPAID).at_stake == pounds("41.50")
+
+
+def test_what_must_go_back_by_hand_another_time_is_added_to_the_case(order: Order, staff: User) -> None:
+    casework.take_cash(order, order.total, by=staff)
+
+    for kind in ("product", "entry"):
+        cancelling.cancel_parts([Part(order.lines.get(kind=kind), 1)], by=staff, reason="Ill")
+
+    assert case(Case.Kind.OVERPAID).at_stake == pounds("41.50")
+    assert case(Case.Kind.OVERPAID).what_happened.count(order.number) == 2
+
+
+def test_the_case_stands_until_the_money_has_gone_back_by_hand(order: Order, staff: User) -> None:
+    """Nothing has moved yet, so the sum is that of the order as it was placed: but not of what is left of it."""
+    casework.take_cash(order, order.total, by=staff)
+    cancelling.cancel_parts([Part(order.lines.get(kind="entry"), 1)], by=staff, reason="Ill")
+
+    events.settle_what_is_over(orders.lock(order.pk))
+
+    assert open_cases() == ["overpaid"]
 
 
 def test_what_nobody_fetches_any_more_frees_its_place_at_the_collection(shop: Shop, jars: Product, staff: User) -> None:
