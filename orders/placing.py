@@ -58,7 +58,7 @@ def place(
         return _order_of(cart), False
     quote = _quote(cart, chosen)
     if quote.fingerprint != agreed:
-        raise CartChanged(_("Your basket has changed. Please look through it again."))
+        raise CartChanged(_("What it comes to has changed since you looked. Please look through it again."))
     holds = _hold_everything(quote)
     order = _write_order(quote, holds, user)
     carry_saved_over(quote.basket, token)
