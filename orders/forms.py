@@ -14,11 +14,22 @@ from orders.handover import DELIVERY, Address
 from orders.models import Order, OrderQuerySet
 from orders.quoting import Choices, Quote
 
+# Marks that turn the direction of all that follows: after a name with one, a page shows its order number backwards.
+TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
+
+class PlainCharField(forms.CharField):
+    """A line of text in any script, without the marks that would turn the text around it."""
+
+    def to_python(self, value: str | None) -> str | None:
+        """The text as it may be shown among other text."""
+        return super().to_python(value and value.translate(TURNING))
+
 
 class CheckoutForm(forms.Form):
     """Who orders, and exactly what they looked at: nothing else is asked for."""
 
-    name = forms.CharField(
+    name = PlainCharField(
         label=_("Your name"),
         max_length=200,
         error_messages={"required": _("Please tell us your name.")},
@@ -54,13 +65,13 @@ class ChoicesForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
     )
     handover = forms.CharField(max_length=36, required=False)
-    street = forms.CharField(
+    street = PlainCharField(
         label=_("Street and number"),
         max_length=200,
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "address-line1"}),
     )
-    town = forms.CharField(
+    town = PlainCharField(
         label=_("Town"),
         max_length=100,
         required=False,
@@ -72,9 +83,7 @@ class ChoicesForm(forms.Form):
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "postal-code"}),
     )
-    instructions = forms.CharField(
-        label=_("Anything the driver should know (optional)"), max_length=300, required=False
-    )
+    instructions = PlainCharField(label=_("Anything the driver should know (optional)"), max_length=300, required=False)
 
     @property
     def choices(self) -> Choices:

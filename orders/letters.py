@@ -148,7 +148,7 @@ def _rule_of(line: OrderLine) -> str:
     """Until when the shopper may cancel it by themselves, and what they get back then, as a sentence."""
     if line.kind not in OrderLine.GOODS:
         return ""
-    if line.cancel_until is None:
+    if line.cancel_until is None or line.cancel_until <= timezone.now():
         return _("You cannot cancel this yourself.")
     zone = line.entry.calendar.zone if line.entry else None
     until = {"day": local_day(line.cancel_until, zone), "time": local_time(line.cancel_until, zone)}

@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet, Sum
+from django.db.models import F, QuerySet, Sum, Value
+from django.db.models.functions import Coalesce, Concat
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -113,10 +114,19 @@ def _send_back(order: Order, wishes: list[Wish]) -> list[Refund]:
         except CannotRefund as refusal:
             missed, why = missed + wish.amount, str(refusal)
     if missed:
-        what_happened = _("Order %(number)s: something was called off, and its money must go back. %(why)s")
-        said = what_happened % {"number": order.number, "why": why}
-        Case.open(Case.Kind.OVERPAID, order, said, at_stake=missed)
+        _ask_a_person(order, missed, why)
     return asked
+
+
+def _ask_a_person(order: Order, missed: Decimal, why: str) -> None:
+    """So much must go back by hand: a case of its own, or on top of what the locked order's open one is about."""
+    what_happened = _("Order %(number)s: something was called off, and its money must go back. %(why)s")
+    said = what_happened % {"number": order.number, "why": why}
+    raised = Coalesce(F("at_stake"), NOTHING) + missed
+    told = Concat("what_happened", Value(f" {said}"))
+    standing = Case.objects.unresolved().filter(kind=Case.Kind.OVERPAID).about(order)
+    if not standing.update(at_stake=raised, what_happened=told):
+        Case.open(Case.Kind.OVERPAID, order, said, at_stake=missed)
 
 
 # --- By the shopper: what it would come to ----------------------------------------------------------------------------

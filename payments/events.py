@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from cartsite.models import Case
 from orders import services as orders
-from orders.models import Order
+from orders.models import LineFact, Order
 from payments import ledger
 from payments.models import Movement, Payment, Refund
 from payments.sumup import Event, FullTransaction
@@ -136,6 +136,8 @@ def mark_failed(order: Order, refund: Refund, why: str) -> None:
 def settle_what_is_over(order: Order) -> None:
     """Resolve the cases about money that was too much, where it has gone back or the locked order's sum is right."""
     is_right = order.movements.all().net() == (order.total if order.is_sold else ledger.NOTHING)
+    if order.is_sold and order.lines.filter(total__gt=0, facts__kind=LineFact.Kind.CANCELLED).exists():
+        is_right = False  # its total is more than what is left of it comes to: a person decides
     for payment in order.payments.filter(status=Payment.Status.CAPTURED):
         if is_right or payment.movements.all().net() <= 0:
             _settle(payment, _("The money has gone back, or the order's sum is right again."))

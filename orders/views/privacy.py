@@ -1,6 +1,7 @@
 """What we keep about a shopper: to be seen, taken along, and erased."""
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
@@ -78,7 +79,7 @@ def erase_data(request: HttpRequest) -> HttpResponse:
     logout(request)
     messages.success(request, _("Your account and your personal data are erased."))
     response = redirect("cart:market")
-    response.delete_cookie("cart")
+    response.delete_cookie(settings.CART_COOKIE)
     return response
 
 

@@ -133,6 +133,18 @@ def test_a_name_is_changed_and_taken_away(client: Client, shopper: User) -> None
     assert names == ["Ada King", "", ""]
 
 
+@pytest.mark.parametrize(
+    "path", ["", "name/", "email/", "password/", "data/", "data/export/", "data/erase/"], ids=lambda path: path or "own"
+)
+def test_no_cache_keeps_what_is_personal(client: Client, shopper: User, path: str) -> None:
+    client.force_login(shopper)
+
+    page = client.get(f"/account/{path}")
+
+    assert page.status_code == 200
+    assert {"no-store", "private"} <= set(page["Cache-Control"].split(", "))
+
+
 def test_htmx_gets_the_sign_in_form_without_the_frame(shopper: User) -> None:
     client = Client(headers={"HX-Request": "true"})
 

@@ -268,6 +268,16 @@ def test_what_was_typed_right_is_kept_beside_what_was_wrong(fill_cart: FillCart,
     assert 'value="grace"' in said
 
 
+def test_marks_that_would_turn_the_text_around_a_name_are_left_out(
+    fill_cart: FillCart, honey: Product, sumup: Simulator
+) -> None:
+    cart, token = fill_cart((honey, 1))
+
+    visitor(token).post("/checkout/", typed(cart, name="\u202eAda \u2067\u0639\u062f\u0629\u2069"))
+
+    assert Order.objects.get().contact.name == "Ada \u0639\u062f\u0629"
+
+
 def test_a_corrected_form_can_be_sent_at_once(fill_cart: FillCart, honey: Product, sumup: Simulator) -> None:
     cart, token = fill_cart((honey, 1))
     client = visitor(token)
@@ -291,7 +301,7 @@ def test_a_cart_that_changed_in_another_tab_is_shown_again(
 
     said = text_of(response)
     assert response.status_code == 422
-    assert "Your basket has changed" in said
+    assert "What it comes to has changed since you looked." in said
     assert "£13.00" in said
     assert f'value="{NAME}"' in said
     assert all_rows() == before

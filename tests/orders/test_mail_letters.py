@@ -166,6 +166,16 @@ def test_each_line_says_how_it_may_be_cancelled(places: Order, mailoutbox: Outbo
     assert said in str(mailoutbox[0].alternatives[0][0])
 
 
+def test_nobody_is_told_of_a_day_that_is_over(places: Order, mailoutbox: Outbox) -> None:
+    places.lines.update(cancel_until=PLACED)
+    confirm(places)
+
+    send(mailoutbox)
+
+    assert "You cannot cancel this yourself." in mailoutbox[0].body
+    assert "You may cancel" not in mailoutbox[0].body
+
+
 # --- Paying, and ending unpaid
 
 
