@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from bookings.models import Entry
@@ -33,6 +34,7 @@ def market(request: HttpRequest) -> HttpResponse:
     return render(request, template, {"page": page, "words": words})
 
 
+@never_cache  # after signing out, nobody sees it by going back
 @require_safe
 def detail(request: HttpRequest) -> HttpResponse:
     """The cart: lines of both kinds, what they cost, and how long scarce ones are held."""

@@ -36,8 +36,19 @@ admin.site.unregister([Group, EmailAddress, SocialAccount, SocialApp, SocialToke
 
 @admin.register(Group)
 class GroupAdmin(ModelAdmin):
+    """What whole groups of staff may do: whoever could change that could give themselves everything."""
+
     search_fields = ["name"]
     filter_horizontal = ["permissions"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_superuser
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_superuser
 
 
 RIGHTS = ["is_staff", "is_superuser", "groups", "user_permissions"]

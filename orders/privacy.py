@@ -26,6 +26,7 @@ from bookings.models import Booking
 from cart.models import BurntToken, Cart, CartItem, hash_token, new_token
 from cartsite.models import Case, Message, User, kind_of
 from orders.models import DeliveryAddress, Order, OrderContact, OrderEvent, OrderLine, OrderQuerySet
+from orders.services import take_over_guest_orders
 
 MONEY_ON_ITS_WAY = ("requested", "sending", "unknown")  # a refund's states in which its money may still leave
 GONE = "[erased]"
@@ -95,6 +96,8 @@ def erase_person(person: User, *, by: User) -> bool:
     if person.erased_at is not None:
         return False
     carts = list(Cart.objects.select_for_update(no_key=True).filter(user=person).order_by("pk"))
+    confirmed = EmailAddress.objects.filter(user=person, verified=True).values_list("email", flat=True)
+    take_over_guest_orders(person, list(confirmed))  # those since their last sign-in are about them as well
     orders = _hold_still(Order.objects.filter(user=person))
     if reasons := reasons_to_keep(person):
         raise CannotErase(*reasons)

@@ -15,6 +15,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 
@@ -164,13 +165,14 @@ def bring_cart(request: HttpRequest, user: User, response: Response) -> Response
     token = token_of(request)
     if not token:
         return response
+    before = timezone.now()
     to_checkout = urlsplit(response.headers.get("Location", "")).path == reverse("orders:checkout")
     try:
         cart, fresh = adopt(token, user, keep_presented=to_checkout)
     except UnknownCart:
         response.delete_cookie(settings.CART_COOKIE)
         return response
-    if cart.last_merge and cart.last_merge.can_be_undone and not to_checkout:
+    if cart.last_merge and cart.last_merge.made_at >= before and not to_checkout:
         messages.info(request, _("Your basket has met the one of your account: look at it to see what changed."))
     return set_cart_cookie(response, fresh)
 

@@ -89,7 +89,8 @@ class MailPages:
         order = self.get_object(request, str(order_id))  # type: ignore[attr-defined]
         if order is None:
             raise Http404
-        if not self.has_view_permission(request, order):  # type: ignore[attr-defined]
+        may_see_whom = request.user.has_perms(["orders.view_ordercontact", "orders.view_deliveryaddress"])
+        if not may_see_whom or not self.has_view_permission(request, order):  # type: ignore[attr-defined]
             raise PermissionDenied
         previews = [preview(order, kind) for kind in letters.KINDS]
         chosen = next((each for each in previews if each.kind == request.GET.get("kind") and not each.why_not), None)

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 
 from cartsite.models import User
+from orders.models import Order
 
 pytestmark = pytest.mark.django_db
 
@@ -57,3 +59,24 @@ def test_who_may_do_everything_gives_rights(staff_client: Client, shopper: User)
     shopper.refresh_from_db()
     assert answer.status_code == 302
     assert (shopper.is_staff, shopper.is_superuser, shopper.user_permissions.count()) == (True, True, 1)
+
+
+def test_who_looks_after_groups_gives_their_own_no_rights(hire: Hire) -> None:
+    group = Group.objects.create(name="Stall keepers")
+    kim = hire("auth.change_group", "auth.view_group", "auth.add_group")
+
+    answers = [
+        kim.post(f"/admin/auth/group/{group.pk}/change/", {"name": "Stall keepers", "permissions": ["1"]}),
+        kim.post("/admin/auth/group/add/", {"name": "Everything", "permissions": ["1"]}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert (group.permissions.count(), Group.objects.count()) == (0, 1)
+
+
+def test_whom_a_mail_is_for_is_shown_only_to_those_who_may_see_contacts(hire: Hire, order: Order) -> None:
+    kim = hire("orders.view_order")
+
+    answer = kim.get(f"/admin/orders/order/{order.pk}/mail/")
+
+    assert answer.status_code == 403

@@ -85,3 +85,22 @@ def test_the_page_fits_and_is_used_by_keyboard(ada: Page) -> None:
     wide = ada.locator("html").evaluate("page => page.scrollWidth > page.clientWidth")
 
     assert not wide
+
+
+@pytest.mark.parametrize("page", [(True, 1280)], indirect=True)
+def test_whoever_pressed_a_button_that_is_gone_goes_on_in_the_basket(ada: Page) -> None:
+    ada.get_by_role("button", name="Undo").press("Enter")
+
+    expect(ada.locator("#basket")).to_be_focused()
+
+
+@pytest.mark.parametrize("page", [(True, 1280)], indirect=True)
+@pytest.mark.parametrize("width", [360, 640, 768, 1024])
+def test_the_basket_stands_beside_the_shops_name_at_any_width(ada: Page, width: int) -> None:
+    ada.set_viewport_size({"width": width, "height": 800})
+
+    name, basket = ada.locator("header a").first.bounding_box(), ada.locator("#cart-badge").bounding_box()
+
+    assert name is not None
+    assert basket is not None
+    assert abs(name["y"] - basket["y"]) < name["height"] / 2

@@ -167,6 +167,19 @@ def test_other_people_keep_everything(place_order: PlaceOrder, fill_cart: FillCa
     assert bobs.get("/orders/").status_code == 200
 
 
+def test_what_they_ordered_as_a_guest_since_their_last_sign_in_is_erased_too(
+    place_order: PlaceOrder, honey: Product, shopper: User
+) -> None:
+    connect(shopper)
+    guest_order = finish(place_order((honey, 1)))
+    Order.objects.filter(pk=guest_order.pk).update(user=None)
+    OrderContact.objects.filter(order=guest_order).update(email=shopper.email.upper())
+
+    privacy.erase_person(shopper, by=shopper)
+
+    assert not OrderContact.objects.filter(order=guest_order).exists()
+
+
 def test_every_session_of_theirs_ends_and_no_other(shopper: User, staff_client: Client) -> None:
     browsers = [Client(), Client()]
     for browser in browsers:

@@ -113,6 +113,16 @@ def test_one_button_chooses_everything(paid: Order) -> None:
     assert Refund.objects.get().amount == Decimal("76.50")
 
 
+def test_what_is_cancelled_after_a_part_of_it_no_longer_counts_parts(paid: Order) -> None:
+    client = holder_of(paid)
+    client.post(path_of(paid), fields_of(client.get(f"{path_of(paid)}?line_1=1")))
+
+    answer = client.post(path_of(paid), fields_of(client.get(f"{path_of(paid)}?whole=1")), follow=True)
+
+    assert 'data-order-status="cancelled"' in text_of(answer)
+    assert "of 2 cancelled" not in text_of(answer)
+
+
 def test_its_user_may_as_well_and_stands_on_record(place_order: PlaceOrder, shopper: User, sumup: Simulator) -> None:
     order = place_order((EntryFactory(price=0), 1), user=shopper)
     client = Client()

@@ -436,15 +436,15 @@ def test_what_the_rule_keeps_is_kept_rounded_half_up(paid: Payment) -> None:
 
 @pytest.mark.parametrize("portions", [(3,), (1, 1, 1), (2, 1), (1, 2)])
 def test_in_whatever_portions_the_same_is_kept(shop: Shop, portions: tuple[int, ...]) -> None:
-    """Three at £3.33 with 10 % off came to £8.99; a third of that is kept."""
+    """Three at £3.33 with 10 % off came to £8.99; an eighth of that is kept."""
     payment = shop((ProductFactory(price=Decimal("3.33")), 3), voucher=VoucherFactory().code)
-    OrderLine.objects.filter(kind="product").update(kept_percent=Decimal("33.33"))
+    OrderLine.objects.filter(kind="product").update(kept_percent=Decimal("12.50"))
 
     for portion in portions:
         cancel(payment.order, product=portion)
 
     paid_for_them = payment.order.total
-    kept = (paid_for_them * Decimal("0.3333")).quantize(Decimal("0.01"))
+    kept = (paid_for_them * Decimal("0.125")).quantize(Decimal("0.01"))
     assert ledger.money_of(payment.order).net == kept
     assert ledger.money_of(payment.order).promised == paid_for_them - kept
 
