@@ -21,7 +21,7 @@ EVENTS: dict[str, Sentence] = {
     "expired": _("The time to pay was over, and the order ended."),
     "cancelled": _("The order was cancelled."),
     "completed": _("Everything in the order had found its way."),
-    "closing": _("The order was about to be let go."),
+    "closing": _("We began to let the order go."),
     "closing_withdrawn": _("You kept the order after all."),
     "shopper_waits": _("You chose to wait for the co-operative."),
     "attempt_open": _("A payment page over %(amount)s was opened."),
