@@ -318,6 +318,13 @@ CURRENCIES = ("BGN", "BRL", "CHF", "CZK", "DKK", "EUR", "GBP", "NOK", "PLN", "RO
 check("CURRENCY", CURRENCY in CURRENCIES, f"must be one of {', '.join(CURRENCIES)}")
 # What shoppers read on their bank statement, as SumUp's dashboard says; empty: it is not said.
 STATEMENT_NAME = read(env.str, "STATEMENT_NAME", default="")
+# Where SumUp shows shoppers its own receipt. Its documents name no such address, so there is no default.
+SUMUP_RECEIPT_URL = read(env.str, "SUMUP_RECEIPT_URL", default="")
+check(
+    "SUMUP_RECEIPT_URL",
+    not SUMUP_RECEIPT_URL or (SUMUP_RECEIPT_URL.startswith("https://") and "{transaction}" in SUMUP_RECEIPT_URL),
+    "must begin with https:// and contain {transaction}",
+)
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

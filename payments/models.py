@@ -4,7 +4,9 @@ import secrets
 import uuid
 from decimal import Decimal
 from typing import Self
+from urllib.parse import quote
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q, Sum
 from django.utils import timezone
@@ -104,6 +106,14 @@ class Payment(models.Model):
     def is_live(self) -> bool:
         """Whether it may still be paid, as far as we know."""
         return self.status in self.LIVE
+
+    @property
+    def receipt_url(self) -> str:
+        """SumUp's own receipt for the shopper; empty if the settings do not say where it is, or nothing was paid."""
+        if not self.transaction_code:
+            return ""
+        url = str(settings.SUMUP_RECEIPT_URL).replace("{transaction}", quote(self.transaction_code, safe=""))
+        return url.replace("{merchant}", quote(self.merchant_code, safe=""))
 
 
 class RefundQuerySet(models.QuerySet["Refund"]):

@@ -65,6 +65,7 @@ BAD = [
         ],
         "SUMUP_API_KEY": ["sup_sk_simulator"],
         "CURRENCY": ["gbp", "XXX", "JPY"],
+        "SUMUP_RECEIPT_URL": ["http://receipts.example/{transaction}", "https://receipts.example/"],
         "TIME_ZONE": ["Mars/Base", "../etc/passwd"],
         "TRUSTED_PROXIES": ["nonsense", "10.0.0.1/8", "10.0.0.0/33"],
         "INTERNAL_API_TOKENS": ["market", "market:short", ":long-enough-0123456789", "a:long-enough-0123456789,b"],

@@ -394,6 +394,19 @@ def test_how_it_stands_on_the_statement_is_told_if_it_is_known(
     assert f"code for it: {paid.transaction_code}" in said
 
 
+@pytest.mark.parametrize("address", ["", "https://receipts.example/{transaction}?of={merchant}"])
+def test_sumups_own_receipt_is_linked_if_it_is_known_where_it_is(
+    payment: Payment, sumup: Simulator, settings: Any, address: str
+) -> None:
+    settings.SUMUP_RECEIPT_URL = address
+    paid = pay(payment, sumup)
+
+    page = holder_of(paid.order).get(paid.order.get_absolute_url()).content.decode()
+
+    link = f'href="https://receipts.example/{paid.transaction_code}?of={paid.merchant_code}"'
+    assert (link in page) is bool(address)
+
+
 def test_money_that_came_too_late_is_not_simply_called_paid(
     payment: Payment, sumup: Simulator, place_order: PlaceOrder, workshop: Entry
 ) -> None:

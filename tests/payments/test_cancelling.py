@@ -185,6 +185,13 @@ def test_what_was_handed_out_in_part_is_not_called_off_as_a_whole(paid: Payment,
     assert standing(paid.order) == before
 
 
+def test_what_staff_call_off_in_parts_is_told_by_one_mail_each_time(paid: Payment, staff: User) -> None:
+    cancelling.cancel_parts([part(paid, "product", 1), part(paid, "entry", 1)], by=staff, reason="It is broken")
+    cancelling.cancel_parts([part(paid, "product", 1)], by=staff, reason="That one too")
+
+    assert Message.objects.filter(kind="cancelled", subject_uuid=paid.order.uuid).count() == 2
+
+
 def test_what_was_called_off_in_part_is_called_off_as_a_whole(paid: Payment, staff: User) -> None:
     """Nothing of it was collected or attended, so nothing speaks against it."""
     cancelling.cancel_parts([part(paid, "product", 1)], by=staff, reason="One is broken")
