@@ -19,7 +19,7 @@ from payments.cancelling import CannotCancel, LooksDifferent, Part, Plan
 from payments.models import Payment, Refund
 from payments.refunds import Wish
 from payments.simulator import Simulator
-from tests.concurrency import run_at_once
+from tests.concurrency import results_of, run_at_once
 from tests.factories import (
     CollectionSlotFactory,
     DeliveryZoneFactory,
@@ -306,6 +306,22 @@ def test_of_eight_who_call_the_same_places_off_at_once_one_does(paid: Payment, s
     assert sum(outcome.error is None for outcome in outcomes) == 1
     assert Refund.objects.get().amount == pounds(70)
     assert taken(workshop) == 0
+
+
+@committed
+def test_orders_whose_lines_are_called_off_in_any_sequence_never_block_each_other(
+    place_order: PlaceOrder, staff: User
+) -> None:
+    jam, honey = ProductFactory(price=0, stock=40), ProductFactory(price=0, stock=40)
+    both = [place_order((jam, 1), (honey, 1)) for _turn in range(16)]
+
+    def call_off(order: Order, step: int) -> Callable[[], Any]:
+        parts = [Part(line, 1) for line in order.lines.order_by("position")][::step]
+        return lambda: cancelling.cancel_parts(parts, by=staff, reason="The stall is ill")
+
+    results_of(run_at_once(*[call_off(order, -1 if turn % 2 else 1) for turn, order in enumerate(both)]))
+
+    assert (stock(jam), stock(honey)) == (0, 0)
 
 
 def test_staff_give_back_what_was_paid_after_the_discount(shop: Shop, jars: Product, staff: User) -> None:
