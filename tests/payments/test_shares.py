@@ -9,16 +9,19 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from cart.models import Product, Stall
+from cart.models import Cart, Product, Stall
 from orders.models import Order
+from orders.quoting import Choices
 from payments import ledger, shares
 from payments.models import Movement, Payment, Refund
 from payments.sumup import Event, PayoutRecord, Transaction
-from tests.factories import ProductFactory, StallFactory
+from tests.factories import ProductFactory, StallFactory, VoucherFactory
 from tests.invariants import assert_no_stall_pays_in, assert_shares_add_up
+from tests.orders.acts import place_cart
 from tests.payments.money import balances, pounds
 
 PlaceOrder = Callable[..., Order]
+FillCart = Callable[..., tuple[Cart, str]]
 AMOUNTS = st.integers(1, 20_000).map(lambda pennies: Decimal(pennies).scaleb(-2))
 WEIGHTS = st.dictionaries(st.integers(1, 8), st.integers(-500, 20_000).map(lambda n: Decimal(n).scaleb(-2)))
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -206,6 +209,23 @@ def test_a_refund_above_its_lines_price_takes_no_more_from_its_stall_than_it_has
     send_back(account, "5.00", "Bread")
 
     assert_no_stall_pays_in(account.order)
+
+
+@pytest.mark.django_db
+def test_a_discounted_lines_refund_takes_from_its_stall_what_was_paid_for_the_line(
+    fill_cart: FillCart, market: tuple[Product, Product, Product]
+) -> None:
+    """Honey and wax of the Bees and bread of the Bakers, £10.00 each, at half the price; £8.00 goes back for honey."""
+    honey, bread, _tea = market
+    wax = ProductFactory(title="Wax", price=10, stall=honey.stall)
+    Product.objects.update(price=10)
+    cart, token = fill_cart(*((Product.objects.get(pk=each.pk), 1) for each in (honey, wax, bread)))
+    account = attempt_for(place_cart(cart, token, chosen=Choices(voucher=VoucherFactory(value=50).code)))
+    capture(account, "15.00")
+
+    send_back(account, "8.00", "Honey")
+
+    assert balances(account) == {"Bees": pounds("3.50"), "Bakers": pounds("3.50")}  # £5.00, then half of what is left
 
 
 @pytest.mark.django_db
