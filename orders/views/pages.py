@@ -60,6 +60,9 @@ def _context(order: Order) -> dict[str, Any]:
         "extras": [line for line in lines if line.kind not in OrderLine.GOODS],
         "moments": timeline.tell(order, lines, told["movements"]),
         "can_cancel": order.status == Order.Status.CONFIRMED and any(cancelling.is_offered(line) for line in lines),
+        "has_places": any(
+            booking.status == Booking.Status.CONFIRMED for line in lines for booking in line.bookings.all()
+        ),
         "has_receipt": has_receipt(order, told["money"]),
         "statement_name": settings.STATEMENT_NAME,
         "contact": getattr(order, "contact", None),

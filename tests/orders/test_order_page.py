@@ -436,6 +436,17 @@ def test_a_waiting_order_is_not_ordered_again_nor_cancelled(own: Order, shopper_
     assert f"{own.get_absolute_url()}cancel/" not in said
 
 
+def test_places_that_stand_can_be_put_into_a_calendar(order: Order) -> None:
+    link = f'href="/orders/{order.number}/calendar.ics"'
+    holder = holder_of(order)
+    before = holder.get(order.get_absolute_url()).content.decode()
+    services.confirm(order, cause="paid")
+
+    page = holder.get(order.get_absolute_url()).content.decode()
+
+    assert (link in before, link in page) == (False, True)
+
+
 def test_lines_are_told_in_the_orders_own_sequence(order: Order) -> None:
     first, second = order.lines.order_by("position")[:2]
     OrderLine.objects.filter(pk=first.pk).update(position=9)
