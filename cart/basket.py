@@ -74,7 +74,7 @@ class Basket:
     @property
     def fingerprint(self) -> str:
         """Equal for equal contents and prices: tells whether a cart changed since a page showed it."""
-        lines = [f"{item.pk} {item.quantity} {item.thing.price}" for item in self.items]
+        lines = [f"{item.pk} {item.quantity} {item.unit_price}" for item in self.items]
         return sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 

@@ -9,19 +9,21 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bookings import capacity
-from bookings.models import Entry, Hold, Pool
+from bookings.models import Entry, Hold, Pool, PriceKind
 from cart.basket import Basket, Unavailable
 from cart.models import Cart, CartItem, Product
 
 MOST_PER_LINE = 999
 
 
-def check_line(thing: Product | Entry, quantity: int) -> None:
+def check_line(thing: Product | Entry, quantity: int, price_kind: PriceKind | None = None) -> None:
     """Raise Unavailable unless so many of this thing may be bought now, whether or not there is room."""
     if not 1 <= quantity <= MOST_PER_LINE:
         raise Unavailable(_("Choose a quantity from 1 to %(most)d.") % {"most": MOST_PER_LINE})
     if not thing.is_on_sale:
         raise Unavailable(_("%(title)s is no longer on sale.") % {"title": thing.title})
+    if price_kind is not None and price_kind.archived_at is not None:
+        raise Unavailable(_("%(title)s is no longer on sale at that price.") % {"title": thing.title})
 
 
 def _too_few(thing: Product | Entry) -> Unavailable:
@@ -44,14 +46,15 @@ def basket_in(cart: Cart) -> Basket:
 
 
 @transaction.atomic
-def add(cart: Cart, thing: Product | Entry, quantity: int) -> Basket:
+def add(cart: Cart, thing: Product | Entry, quantity: int, price_kind: PriceKind | None = None) -> Basket:
     """Put so many more of a thing into a locked cart, claiming what is scarce; Unavailable if it cannot be had.
 
+    `price_kind` is one of an entry's other prices.
     A line of it that was saved for later comes back with it, at the price the shopper saw then.
     """
     basket = basket_in(cart)
-    item, saved = _line_for(basket, cart, thing)
-    check_line(thing, item.quantity + quantity)
+    item, saved = _line_for(basket, cart, thing, price_kind)
+    check_line(thing, item.quantity + quantity, price_kind)
     _set_quantity(item, item.quantity + quantity)
     if saved is not None:
         saved.delete()
@@ -60,10 +63,15 @@ def add(cart: Cart, thing: Product | Entry, quantity: int) -> Basket:
     return basket
 
 
-def _line_for(basket: Basket, cart: Cart, thing: Product | Entry) -> tuple[CartItem, CartItem | None]:
+def _line_for(
+    basket: Basket, cart: Cart, thing: Product | Entry, price_kind: PriceKind | None
+) -> tuple[CartItem, CartItem | None]:
     """The basket's line of a thing, of none yet if it is new, and the saved one that it makes needless."""
-    item = next((item for item in basket.items if item.thing == thing), None)
-    saved = next((line for line in basket.saved if line.thing == thing), None)
+    product, entry = (thing, None) if isinstance(thing, Product) else (None, thing)
+    fresh = CartItem(cart=cart, product=product, entry=entry, price_kind=price_kind, quantity=0)
+    fresh.seen_price = fresh.unit_price
+    item = next((item for item in basket.items if item.key == fresh.key), None)
+    saved = next((line for line in basket.saved if line.key == fresh.key), None)
     if saved is not None:
         basket.saved.remove(saved)
     if item is not None:
@@ -72,8 +80,7 @@ def _line_for(basket: Basket, cart: Cart, thing: Product | Entry) -> tuple[CartI
         saved.saved_at, saved.quantity = None, 0
         item = saved
     else:
-        product, entry = (thing, None) if isinstance(thing, Product) else (None, thing)
-        item = CartItem(cart=cart, product=product, entry=entry, quantity=0, seen_price=thing.price)
+        item = fresh
     basket.items.append(item)
     return item, None
 
@@ -90,7 +97,7 @@ def set_quantity(cart: Cart, item_id: int, quantity: int) -> Basket:
         return basket
     item = _find(basket.items, item_id)
     if quantity > item.quantity:  # taking fewer is always allowed, even of what is no longer on sale
-        check_line(item.thing, quantity)
+        check_line(item.thing, quantity, item.price_kind)
     _set_quantity(item, quantity)
     return basket
 
@@ -171,7 +178,7 @@ def bring_back(cart: Cart, item_id: int) -> Basket:
         return basket
     item = next((item for item in basket.items if item.key == line.key), line)
     quantity = max(item.quantity, line.quantity)
-    check_line(item.thing, quantity)
+    check_line(item.thing, quantity, item.price_kind)
     if item is not line:
         line.delete()
     item.saved_at, item.seen_price = None, min(item.seen_price, line.seen_price)
@@ -183,7 +190,7 @@ def bring_back(cart: Cart, item_id: int) -> Basket:
 
 
 @transaction.atomic
-def add_again(cart: Cart, wanted: Iterable[tuple[Product | Entry, int]]) -> list[str]:
+def add_again(cart: Cart, wanted: Iterable[tuple[Product | Entry, int, PriceKind | None]]) -> list[str]:
     """Put things that were ordered before into a locked cart, as far as they can be had: twice asked is once put.
 
     Of what is in it already the larger quantity counts. Sentences name what is gone, or came in a smaller number.
@@ -196,11 +203,13 @@ def add_again(cart: Cart, wanted: Iterable[tuple[Product | Entry, int]]) -> list
     return [said[n] for n in range(len(wishes)) if said[n]]
 
 
-def _put_again(basket: Basket, cart: Cart, thing: Product | Entry, quantity: int) -> str:
+def _put_again(basket: Basket, cart: Cart, thing: Product | Entry, quantity: int, price_kind: PriceKind | None) -> str:
     """Have so many of a thing in the basket, or as many as there are; a sentence if those are fewer."""
-    if not thing.is_on_sale:
-        return _("%(title)s is no longer on sale.") % {"title": thing.title}
-    item, saved = _line_for(basket, cart, thing)
+    try:
+        check_line(thing, 1, price_kind)
+    except Unavailable as unavailable:
+        return str(unavailable)
+    item, saved = _line_for(basket, cart, thing, price_kind)
     wish = min(max(quantity, item.quantity), MOST_PER_LINE)
     if not _can_have(item, wish):
         fewer = min(wish, _most_of(item))
@@ -254,7 +263,7 @@ def accept_prices(cart: Cart, agreed: str = "", item_id: int | None = None) -> B
         raise Unavailable(_("Your basket has changed. Please look at the prices again."))
     rose = [item for item in basket.items if item.price_rose and item_id in (None, item.pk)]
     for item in rose:
-        item.seen_price = item.thing.price
+        item.seen_price = item.unit_price
     CartItem.objects.bulk_update(rose, ["seen_price"])
     return basket
 

@@ -14,10 +14,11 @@ MESSAGES = {
 
 
 class AddForm(forms.Form):
-    """So many more of one thing: a product by its SKU, or an entry by its number."""
+    """So many more of one thing: a product by its SKU, or an entry by its number, perhaps at another of its prices."""
 
     product = forms.CharField(max_length=60, required=False)
     entry = forms.IntegerField(min_value=1, max_value=2**63 - 1, required=False)
+    price_kind = forms.UUIDField(required=False)
     quantity = forms.IntegerField(min_value=1, max_value=MOST_PER_LINE, error_messages=MESSAGES)
 
 

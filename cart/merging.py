@@ -19,7 +19,7 @@ from bookings import capacity
 from bookings.models import Hold
 from cart.basket import UnknownCart, hold_still, new_cart
 from cart.filling import fit_hold, put_aside
-from cart.models import BurntToken, Cart, CartItem, CartMerge, hash_token, new_token
+from cart.models import BurntToken, Cart, CartItem, CartMerge, Key, hash_token, new_token
 from cartsite.models import User
 
 
@@ -29,6 +29,7 @@ class Line:
 
     product_id: int | None
     entry_id: int | None
+    price_kind_id: int | None
     quantity: int
     hold: Hold | None  # locked
     seen_price: Decimal
@@ -47,7 +48,7 @@ def merge(cart: Cart, lines: Iterable[Line]) -> None:
     items = {item.key: item for item in CartItem.objects.loaded().filter(cart=cart, saved_at=None)}
     twice = []
     for line in lines:
-        if item := items.get((line.product_id, line.entry_id)):
+        if item := items.get((line.product_id, line.entry_id, line.price_kind_id)):
             twice.append((item, line))
         else:
             _put_line(cart, line)
@@ -62,6 +63,7 @@ def _put_line(cart: Cart, line: Line) -> None:
         cart=cart,
         product_id=line.product_id,
         entry_id=line.entry_id,
+        price_kind_id=line.price_kind_id,
         quantity=line.quantity,
         hold=line.hold,
         seen_price=line.seen_price,
@@ -234,6 +236,7 @@ def _as_data(line: CartItem) -> dict[str, Any]:
     return {
         "product": line.product_id,
         "entry": line.entry_id,
+        "price_kind": line.price_kind_id,
         "quantity": line.quantity,
         "seen_price": str(line.seen_price),
         "saved": line.saved_at is not None,
@@ -242,7 +245,7 @@ def _as_data(line: CartItem) -> dict[str, Any]:
 
 def _tell(record: CartMerge, lines: Iterable[CartItem]) -> None:
     """Say in sentences what the shopper finds changed in the basket that they looked at."""
-    titles = {line.key: line.thing.title for line in lines}
+    titles = {line.key: line.title for line in lines}
     own, found = _quantities(record.own_lines), _quantities(record.presented_lines)
     if record.how == CartMerge.How.SET_ASIDE:
         named = _name_all(titles, own)
@@ -252,12 +255,14 @@ def _tell(record: CartMerge, lines: Iterable[CartItem]) -> None:
     record.save(update_fields=["news"])
 
 
-Key = tuple[int | None, int | None]
+def key_of(line: dict[str, Any]) -> Key:
+    """What a line of a record was about."""
+    return line["product"], line["entry"], line.get("price_kind")
 
 
 def _quantities(lines: list[dict[str, Any]]) -> dict[Key, int]:
     """How many of each thing the active lines of a record were."""
-    return {(line["product"], line["entry"]): line["quantity"] for line in lines if not line["saved"]}
+    return {key_of(line): line["quantity"] for line in lines if not line["saved"]}
 
 
 def _name_all(titles: dict[Key, str], quantities: dict[Key, int]) -> str:
@@ -280,7 +285,7 @@ def _tell_of_merge(cart: Cart, titles: dict[Key, str], own: dict[Key, int], foun
 
 def _tell_of_line(item: CartItem, own: int, found: int) -> list[str]:
     """What became of a line that both carts had."""
-    names = {"title": item.thing.title, "n": item.quantity, "wished": max(own, found)}
+    names = {"title": item.title, "n": item.quantity, "wished": max(own, found)}
     if item.quantity < max(own, found):
         return [
             ngettext(

@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from bookings.models import Entry, Hold, Pool
+from bookings.models import Entry, Hold, Pool, PriceKind
 
 
 class StallManager(models.Manager["Stall"]):
@@ -153,7 +153,7 @@ class CartMerge(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="merges")
     how = models.CharField(max_length=10, choices=How.choices)
-    # The lines of both as they were: product or entry (primary keys), quantity, seen_price, saved.
+    # The lines of both as they were: product or entry and its price_kind (primary keys), quantity, seen_price, saved.
     own_lines = models.JSONField(default=list)
     presented_lines = models.JSONField(default=list)
     # What changed, in sentences for the shopper.
@@ -184,11 +184,21 @@ class BurntToken(models.Model):
         return self.token_hash[:8]
 
 
+# What a line is about: a product, an entry, one of the entry's other prices (primary keys).
+Key = tuple[int | None, int | None, int | None]
+
+
 class CartItemQuerySet(models.QuerySet["CartItem"]):
     def loaded(self) -> Self:
         """Items in the order they were added, with everything that a page or an order says of them."""
         return self.select_related(
-            "cart__last_merge", "hold", "product__stall", "product__pool", "entry__calendar__stall", "entry__pool"
+            "cart__last_merge",
+            "hold",
+            "product__stall",
+            "product__pool",
+            "entry__calendar__stall",
+            "entry__pool",
+            "price_kind",
         ).order_by("pk")
 
 
@@ -198,6 +208,8 @@ class CartItem(models.Model):
     cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="items")
     product = models.ForeignKey(Product, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     entry = models.ForeignKey(Entry, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    # Of places: at which of the entry's other prices; empty means at its own.
+    price_kind = models.ForeignKey(PriceKind, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     quantity = models.PositiveIntegerField()
     hold = models.OneToOneField(
         Hold, null=True, blank=True, on_delete=models.PROTECT, related_name="cart_item", editable=False
@@ -222,7 +234,10 @@ class CartItem(models.Model):
                 fields=["cart", "product"], condition=Q(saved_at=None), name="cartitem_one_line_per_product"
             ),
             models.UniqueConstraint(
-                fields=["cart", "entry"], condition=Q(saved_at=None), name="cartitem_one_line_per_entry"
+                fields=["cart", "entry", "price_kind"],
+                condition=Q(saved_at=None, entry__isnull=False),
+                nulls_distinct=False,
+                name="cartitem_one_line_per_entry_and_price",
             ),
             models.UniqueConstraint(
                 fields=["cart", "product"],
@@ -230,7 +245,13 @@ class CartItem(models.Model):
                 name="cartitem_one_saved_line_per_product",
             ),
             models.UniqueConstraint(
-                fields=["cart", "entry"], condition=Q(saved_at__isnull=False), name="cartitem_one_saved_line_per_entry"
+                fields=["cart", "entry", "price_kind"],
+                condition=Q(saved_at__isnull=False, entry__isnull=False),
+                nulls_distinct=False,
+                name="cartitem_one_saved_line_per_entry_and_price",
+            ),
+            models.CheckConstraint(
+                name="cartitem_only_places_have_a_price_kind", condition=Q(price_kind=None) | Q(product=None)
             ),
         ]
 
@@ -245,9 +266,21 @@ class CartItem(models.Model):
         return thing
 
     @property
-    def key(self) -> tuple[int | None, int | None]:
-        """Equal for two lines about the same thing."""
-        return self.product_id, self.entry_id
+    def key(self) -> Key:
+        """Equal for two lines about the same thing at the same price."""
+        return self.product_id, self.entry_id, self.price_kind_id
+
+    @property
+    def title(self) -> str:
+        """What it is, with the name of its price where there are several."""
+        if self.price_kind is None:
+            return self.thing.title
+        return f"{self.thing.title} ({self.price_kind.name})"
+
+    @property
+    def unit_price(self) -> Decimal:
+        """What one costs now, in the shop's currency."""
+        return self.price_kind.price if self.price_kind else self.thing.price
 
     @property
     def stall(self) -> Stall:
@@ -257,12 +290,12 @@ class CartItem(models.Model):
     @property
     def total(self) -> Decimal:
         """What the line costs now, in the shop's currency."""
-        return self.thing.price * self.quantity
+        return self.unit_price * self.quantity
 
     @property
     def price_rose(self) -> bool:
         """Whether it costs more than the shopper has agreed to."""
-        return self.thing.price > self.seen_price
+        return self.unit_price > self.seen_price
 
     @property
     def is_held(self) -> bool:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from bookings import capacity
 from bookings.models import Entry
 from cart.basket import find_cart
-from cart.merging import hold_what_fits
+from cart.merging import hold_what_fits, key_of
 from cart.models import Cart, CartItem, CartMerge, Product, hash_token
 from cartsite.models import User
 
@@ -75,7 +75,7 @@ def _part(cart: Cart, record: CartMerge, presented: Cart) -> None:
     """Fill both carts with the lines of the record; those that came since go to the presented one."""
     lines = list(CartItem.objects.loaded().filter(cart=cart))
     holds = capacity.lock(line.hold_id for line in lines if line.hold_id)
-    known = {(line["product"], line["entry"]) for line in [*record.own_lines, *record.presented_lines]}
+    known = {key_of(line) for line in [*record.own_lines, *record.presented_lines]}
     restored = [*_restore(presented, record.presented_lines), *_restore(cart, record.own_lines)]
     _load_things(restored)
     for line in lines:
@@ -95,6 +95,7 @@ def _restore(cart: Cart, lines: Iterable[dict[str, Any]]) -> list[CartItem]:
             cart=cart,
             product_id=line["product"],
             entry_id=line["entry"],
+            price_kind_id=line.get("price_kind"),
             quantity=line["quantity"],
             seen_price=Decimal(line["seen_price"]),
             saved_at=now if line["saved"] else None,

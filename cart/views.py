@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from bookings.models import Entry
+from bookings.models import Entry, PriceKind
 from cart import services
 from cart.forms import AddForm, PricesForm, QuantityForm
 from cart.models import Cart, CartItem, Product
@@ -48,13 +48,14 @@ def add_item(request: HttpRequest) -> HttpResponse:
         return too_many(request)
     form = AddForm(request.POST)
     thing = _find_thing(form)
+    price_kind = _find_price_kind(thing, form)
     error, token = "", None
     basket: Basket | None = None
     if form.is_valid():
         try:
             with transaction.atomic():
                 cart, token = open_cart_for(request)
-                basket = services.add(cart, thing, form.cleaned_data["quantity"])
+                basket = services.add(cart, thing, form.cleaned_data["quantity"], price_kind)
         except Unavailable as unavailable:
             error = str(unavailable)
     else:
@@ -71,6 +72,19 @@ def _find_thing(form: AddForm) -> Product | Entry:
     if sku:
         return get_object_or_404(Product.objects.select_related("stall", "pool"), sku=sku, archived_at=None)
     return get_object_or_404(Entry.objects.listed(), pk=entry)
+
+
+def _find_price_kind(thing: Product | Entry, form: AddForm) -> PriceKind | None:
+    """Which of an entry's other prices the form names; None for its own, 404 for another's or one that is none."""
+    named = form.cleaned_data.get("price_kind")
+    if form.has_error("price_kind"):
+        raise Http404
+    if named is None:
+        return None
+    for kind in thing.price_kinds if isinstance(thing, Entry) else []:
+        if kind.uuid == named:
+            return kind
+    raise Http404
 
 
 def _answer_add(request: HttpRequest, thing: Product | Entry, basket: Basket | None, error: str) -> HttpResponse:

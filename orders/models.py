@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext_lazy as _
 
-from bookings.models import Entry, Hold
+from bookings.models import Entry, Hold, PriceKind
 from cart.models import Cart, Product, Stall
 from cartsite.models import User
 from orders.offers import CollectionSlot, DeliveryZone, Voucher
@@ -230,6 +230,7 @@ class OrderLine(models.Model):
     kind = models.CharField(max_length=10, choices=Kind.choices)
     product = models.ForeignKey(Product, null=True, blank=True, on_delete=models.PROTECT, related_name="order_lines")
     entry = models.ForeignKey(Entry, null=True, blank=True, on_delete=models.PROTECT, related_name="order_lines")
+    price_kind = models.ForeignKey(PriceKind, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     # How goods are handed over (a fee, of nothing where they are fetched), or what made the order cheaper (a discount).
     slot = models.ForeignKey(
         CollectionSlot, null=True, blank=True, on_delete=models.PROTECT, related_name="order_lines"
@@ -319,12 +320,21 @@ class LineFact(models.Model):
 
     line = models.ForeignKey(OrderLine, on_delete=models.PROTECT, related_name="facts")
     kind = models.CharField(max_length=10, choices=Kind.choices)
-    quantity = models.PositiveIntegerField()
+    # Negative where it takes another fact back: a scan at the door may be undone.
+    quantity = models.IntegerField()
+    undoes = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="undone_by", editable=False
+    )
     by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.CheckConstraint(name="linefact_quantity_positive", condition=Q(quantity__gt=0))]
+        constraints = [
+            models.CheckConstraint(
+                name="linefact_is_positive_unless_it_undoes_another",
+                condition=Q(quantity__gt=0, undoes=None) | Q(quantity__lt=0, undoes__isnull=False),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.quantity} {self.kind}"

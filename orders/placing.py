@@ -159,6 +159,7 @@ def _line(order: Order, position: int, line: Line, hold: Hold | None) -> OrderLi
         kind=line.kind,
         product=line.item.product if line.item else None,
         entry=line.entry,
+        price_kind=line.item.price_kind if line.item else None,
         slot=line.slot,
         zone=line.zone,
         voucher=line.voucher,

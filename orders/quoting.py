@@ -207,7 +207,7 @@ def make_quote(basket: Basket, chosen: Choices, *, may_ask: bool = True) -> Quot
 def _check_basket(quote: Quote) -> None:
     for item in quote.basket.items:
         try:
-            check_line(item.thing, item.quantity)
+            check_line(item.thing, item.quantity, item.price_kind)
         except Unavailable as unavailable:
             quote.say("basket", str(unavailable))
     if quote.basket.prices_rose:
@@ -217,9 +217,9 @@ def _check_basket(quote: Quote) -> None:
 def _line_of(quote: Quote, item: CartItem, slot: CollectionSlot | None) -> Line:
     return Line(
         kind=OrderLine.Kind.PRODUCT if item.product else OrderLine.Kind.ENTRY,
-        title=item.thing.title,
+        title=item.title[:LONGEST_TITLE],
         stall=item.stall,
-        unit_price=item.thing.price,
+        unit_price=item.unit_price,
         quantity=item.quantity,
         tax_rate=item.thing.tax_rate,
         item=item,

@@ -165,12 +165,12 @@ def _put_back(cart: Cart, lines: list[OrderLine]) -> None:
         _give_spare_back(cart, holds, spare)
     capacity.hand_back_to_cart(line.hold_id for line in bought if line.hold_id)
     OrderLine.objects.filter(pk__in=[line.pk for line in lines]).update(hold=None)
-    carts.merge(
-        cart,
-        [
-            carts.Line(line.product_id, line.entry_id, line.quantity, holds.get(line.hold_id or 0), line.unit_price)
-            for line in bought
-        ],
+    carts.merge(cart, [_back_in_cart(line, holds.get(line.hold_id or 0)) for line in bought])
+
+
+def _back_in_cart(line: OrderLine, hold: Hold | None) -> carts.Line:
+    return carts.Line(
+        line.product_id, line.entry_id, line.price_kind_id, line.quantity, hold=hold, seen_price=line.unit_price
     )
 
 

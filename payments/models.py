@@ -12,6 +12,7 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from bookings.models import Entry
 from cart.models import Stall
 from cartsite.models import Case, User
 from orders.models import Order, OrderLine
@@ -132,6 +133,28 @@ class RefundQuerySet(models.QuerySet["Refund"]):
         return self.alive().aggregate(sum=Sum("amount"))["sum"] or Decimal("0.00")
 
 
+class RefundBatch(models.Model):
+    """Refunds that were prepared together, because one entry was called off or moved: approved in one step."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="refund_batches")
+    reason = models.CharField(max_length=300, help_text=_("Why, without personal data."))
+    made_at = models.DateTimeField(default=timezone.now)
+    made_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    # All orders have been gone through: nothing comes on top of it.
+    prepared_at = models.DateTimeField(null=True, blank=True, editable=False)
+    approved_at = models.DateTimeField(null=True, blank=True, editable=False)
+    approved_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+", editable=False
+    )
+
+    class Meta:
+        verbose_name_plural = "refund batches"
+
+    def __str__(self) -> str:
+        return self.reason
+
+
 class Refund(models.Model):
     """Money that goes back to a shopper: asked for, approved and sent once, and done only when SumUp shows it."""
 
@@ -154,6 +177,9 @@ class Refund(models.Model):
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="refunds")
     payment = models.ForeignKey(Payment, null=True, blank=True, on_delete=models.PROTECT, related_name="refunds")
     line = models.ForeignKey(OrderLine, null=True, blank=True, on_delete=models.PROTECT, related_name="refunds")
+    batch = models.ForeignKey(
+        RefundBatch, null=True, blank=True, on_delete=models.PROTECT, related_name="refunds", editable=False
+    )
     transaction_id = models.CharField(max_length=64, blank=True, default="")
     method = models.CharField(max_length=10, choices=Method.choices, default=Method.SUMUP)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.REQUESTED)

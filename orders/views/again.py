@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from bookings.models import Entry
+from bookings.models import Entry, PriceKind
 from cart.filling import add_again
 from cart.models import Product
 from cart.visitors import open_cart_for, set_cart_cookie
@@ -35,8 +35,10 @@ def again(request: HttpRequest, number: str) -> HttpResponse:
     return set_cart_cookie(redirect("cart:detail"), token)
 
 
-def _things_of(order: Order) -> list[tuple[Product | Entry, int]]:
-    """What was ordered, and how many of each."""
+def _things_of(order: Order) -> list[tuple[Product | Entry, int, PriceKind | None]]:
+    """What was ordered, how many of each, and at which price of an entry."""
     lines = order.lines.filter(kind__in=OrderLine.GOODS)
-    lines = lines.select_related("product__stall", "product__pool", "entry__calendar__stall", "entry__pool")
-    return [(thing, line.quantity) for line in lines if (thing := line.product or line.entry)]
+    lines = lines.select_related(
+        "product__stall", "product__pool", "entry__calendar__stall", "entry__pool", "price_kind"
+    )
+    return [(thing, line.quantity, line.price_kind) for line in lines if (thing := line.product or line.entry)]

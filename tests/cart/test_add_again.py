@@ -22,7 +22,7 @@ def test_everything_that_is_there_is_put_in_without_a_word(
 ) -> None:
     cart, _token = fill_cart()
 
-    said = services.add_again(cart, [(workshop, 2), (honey, 3), (loaf, 5)])
+    said = services.add_again(cart, [(workshop, 2, None), (honey, 3, None), (loaf, 5, None)])
 
     assert said == []
     assert lines_of(cart) == {"Heather honey": 3, "Rye loaf": 5, "Bread workshop": 2}
@@ -33,7 +33,7 @@ def test_what_came_in_a_smaller_number_is_named(fill_cart: Fill, loaf: Product) 
     cart, _token = fill_cart()
     capacity.claim(loaf.pool_id or 0, 3, until=None)
 
-    said = services.add_again(cart, [(loaf, 4)])
+    said = services.add_again(cart, [(loaf, 4, None)])
 
     assert said == ["There are only 2 of Rye loaf: those are in your basket."]
     assert lines_of(cart) == held_by(cart) == {"Rye loaf": 2}
@@ -44,7 +44,7 @@ def test_what_others_hold_no_longer_is_there(fill_cart: Fill, loaf: Product) -> 
     capacity.claim(loaf.pool_id or 0, 1, until=None)
     capacity.claim(loaf.pool_id or 0, 3, until=timezone.now() - timedelta(minutes=1))
 
-    said = services.add_again(cart, [(loaf, 5)])
+    said = services.add_again(cart, [(loaf, 5, None)])
 
     assert said == ["There are only 4 of Rye loaf: those are in your basket."]
     assert held_by(cart) == {"Rye loaf": 4}
@@ -59,7 +59,7 @@ def test_what_is_gone_is_named_in_the_order_that_was_asked(
     workshop.cancelled_at = timezone.now()
     capacity.claim(loaf.pool_id or 0, 5, until=None)
 
-    said = services.add_again(cart, [(workshop, 1), (loaf, 1), (honey, 1)])
+    said = services.add_again(cart, [(workshop, 1, None), (loaf, 1, None), (honey, 1, None)])
 
     assert said == [
         "Bread workshop is no longer on sale.",
@@ -73,7 +73,7 @@ def test_asking_twice_puts_it_in_once(fill_cart: Fill, honey: Product, loaf: Pro
     cart, _token = fill_cart((honey, 1), (loaf, 3))
 
     for _ in range(2):
-        assert services.add_again(cart, [(honey, 2), (loaf, 2)]) == []
+        assert services.add_again(cart, [(honey, 2, None), (loaf, 2, None)]) == []
 
     assert lines_of(cart) == {"Heather honey": 2, "Rye loaf": 3}
     assert taken(loaf) == 3
@@ -83,7 +83,7 @@ def test_what_lapsed_meanwhile_is_claimed_again(fill_cart: Fill, loaf: Product) 
     cart, _token = fill_cart((loaf, 3))
     capacity.give_back(Hold.objects.values_list("pk", flat=True))
 
-    assert services.add_again(cart, [(loaf, 2)]) == []
+    assert services.add_again(cart, [(loaf, 2, None)]) == []
 
     assert lines_of(cart) == held_by(cart) == {"Rye loaf": 3}
 
@@ -96,7 +96,7 @@ def test_what_was_saved_comes_back_unless_it_is_sold_out(
         services.save_for_later(cart, item_of(cart, thing).pk)
     capacity.claim(loaf.pool_id or 0, 5, until=None)
 
-    said = services.add_again(cart, [(loaf, 1), (honey, 2)])
+    said = services.add_again(cart, [(loaf, 1, None), (honey, 2, None)])
 
     assert said == ["Rye loaf is sold out."]
     assert (lines_of(cart), saved_in(cart)) == ({"Heather honey": 2}, {"Rye loaf": 3})

@@ -134,7 +134,7 @@ def test_what_is_saved_already_is_joined_by_what_is_set_aside(
 ) -> None:
     mine, _token = fill_cart((honey, 5), user=shopper)
     services.save_for_later(mine, item_of(mine, honey).pk)
-    services.merge(mine, [services.Line(honey.pk, None, 2, None, honey.price)])
+    services.merge(mine, [services.Line(honey.pk, None, None, 2, None, honey.price)])
     _found, token = fill_cart((loaf, 1))
 
     services.adopt(token, shopper, keep_presented=True)

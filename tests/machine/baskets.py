@@ -96,9 +96,10 @@ class Baskets(Acts):
         lines = one_of(Order.objects.all(), dice).lines.filter(kind__in=OrderLine.GOODS)
         with transaction.atomic():
             cart = self._cart_of(who)
-            gone = carts.add_again(cart, [(line.product or line.entry, line.quantity) for line in lines])
+            things = [(line.product or line.entry, line.quantity, line.price_kind) for line in lines]
+            gone = carts.add_again(cart, things)
             there = {item.key for item in cart.items.filter(saved_at=None)}
-        missing = [line for line in lines if (line.product_id, line.entry_id) not in there]
+        missing = [line for line in lines if (line.product_id, line.entry_id, line.price_kind_id) not in there]
         assert len(missing) <= len(gone), f"{missing} did not come, and nobody said so"
 
     # Signing in, here and at a sibling's.
