@@ -2,11 +2,11 @@
 
 from django.urls import path
 
-from bookings import views
+from bookings.views import calendars
 
 app_name = "bookings"
 urlpatterns = [
-    path("calendars/", views.calendars, name="calendars"),
-    path("calendars/<slug:slug>/", views.calendar, name="calendar"),
-    path("entries/<int:entry_id>/", views.entry, name="entry"),
+    path("calendars/", calendars.calendars, name="calendars"),
+    path("calendars/<slug:slug>/", calendars.calendar, name="calendar"),
+    path("entries/<int:entry_id>/", calendars.entry, name="entry"),
 ]

@@ -1,0 +1,1 @@
+"""What browsers ask of calendars, tickets and the door."""
