@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 from django.db.models import F, Value
-from django.db.models.functions import Greatest, Least
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -74,7 +74,7 @@ def _take(wanted: Mapping[int, int], *, sparing: int = 0) -> None:
 
 
 def cart_hold_ends(claimed_at: datetime | None = None) -> datetime:
-    """Until when (UTC) a cart may keep what it claims or renews now: 15 minutes, an hour at most in all."""
+    """Until when (UTC) a cart keeps what it claims or changes now: 15 minutes, an hour at most in all."""
     now = timezone.now()
     return min(now + CART_HOLD, (claimed_at or now) + LONGEST_CART_HOLD)
 
@@ -98,24 +98,27 @@ def claim(pool: int, quantity: int, until: datetime | None) -> Hold:
 
 @transaction.atomic
 def resize(hold: Hold, quantity: int) -> Hold:
-    """Make a cart's hold fit a quantity and renew it: claim what is missing, or raise SoldOut; give back the rest."""
+    """Make a cart's hold fit a quantity: claim what is missing, or raise SoldOut; give back the rest.
+
+    It lasts 15 minutes from now at least, as far as its hour goes, and never shorter than before.
+    """
     hold = Hold.objects.select_for_update(no_key=True).get(pk=hold.pk)
     if quantity > hold.quantity:
         _take({hold.pool_id: quantity - hold.quantity}, sparing=hold.pk)
     elif quantity < hold.quantity:
         _return({hold.pool_id: hold.quantity - quantity})
-    # A hold that was given back meanwhile starts a new hour.
-    hold.claimed_at = hold.claimed_at if hold.quantity else timezone.now()
-    hold.quantity, hold.until = quantity, cart_hold_ends(hold.claimed_at)
+    if not hold.quantity or hold.is_over:  # it starts a new hour
+        hold.claimed_at, hold.until = timezone.now(), None
+    ends = cart_hold_ends(hold.claimed_at)
+    hold.quantity, hold.until = quantity, max(hold.until or ends, ends)
     hold.save(update_fields=["quantity", "until", "claimed_at"])
     return hold
 
 
 def renew(holds: Iterable[int]) -> int:
-    """Let live cart holds (by primary key) last another 15 minutes, an hour at most; how many were renewed."""
-    live = Hold.objects.live().filter(pk__in=holds, until__isnull=False)
-    fresh = timezone.now() + CART_HOLD
-    return live.update(until=Greatest("until", Least(Value(fresh), F("claimed_at") + LONGEST_CART_HOLD)))
+    """Let cart holds (by primary key) that are not over last the full hour since they were claimed; how many."""
+    live = Hold.objects.live().filter(pk__in=holds, until__gt=timezone.now())
+    return live.update(until=Greatest("until", F("claimed_at") + LONGEST_CART_HOLD))
 
 
 def lock(holds: Iterable[int]) -> dict[int, Hold]:
@@ -137,6 +140,14 @@ def keep(holds: Iterable[int]) -> None:
 def hand_back_to_cart(holds: Iterable[int]) -> None:
     """What an order held is a cart's again, as if claimed now."""
     Hold.objects.filter(pk__in=holds).update(until=cart_hold_ends(), claimed_at=timezone.now())
+
+
+def hand_to_cart(hold: Hold, promised: datetime) -> None:
+    """What was offered to somebody is their cart's, as if claimed now: for as long as was promised (UTC), but 15
+    minutes at least and an hour at most."""
+    now = timezone.now()
+    hold.claimed_at, hold.until = now, min(max(promised, now + CART_HOLD), now + LONGEST_CART_HOLD)
+    hold.save(update_fields=["claimed_at", "until"])
 
 
 def join(into: Hold, other: Hold) -> None:
@@ -181,6 +192,11 @@ def give_back_some(hold: Hold, quantity: int) -> None:
 def give_expired_back(most: int = 500) -> int:
     """Free up to `most` cart holds whose time is over; the number of holds given back."""
     return _give_back(Hold.objects.expired().filter(pk__in=Hold.objects.expired().values("pk")[:most]), patient=False)
+
+
+def give_expired_back_in(pool: int) -> int:
+    """Free what expired holds take up in one pool (by primary key); the number of holds given back."""
+    return _give_back(Hold.objects.expired().filter(pool=pool), patient=False)
 
 
 @transaction.atomic

@@ -2,7 +2,8 @@
 
 from celery import shared_task
 
-from bookings import capacity
+from bookings import capacity, waiting
+from cartsite.celery import one_at_a_time
 
 
 @shared_task
@@ -10,3 +11,16 @@ def give_expired_back() -> None:
     """Free what carts held too long, in batches small enough to never hold a lock for long."""
     while capacity.give_expired_back():
         pass
+
+
+@shared_task
+@one_at_a_time
+def sweep_waiting_lists() -> None:
+    """Offer what came free to those who wait for it, and end what is over."""
+    waiting.sweep()
+
+
+@shared_task
+def forget_who_waited() -> None:
+    """Erase the personal data of those whose place in a line came to its end long ago."""
+    waiting.purge_personal_data()

@@ -8,8 +8,14 @@ from hashlib import sha256
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
+from bookings.capacity import LONGEST_CART_HOLD
+from bookings.models import Hold
+from cart.caps import problems_of
 from cart.models import Cart, CartItem, CartMerge, hash_token, new_token
 from cartsite.models import User
 
@@ -38,6 +44,8 @@ class Basket:
         self.items = [line for line in lines if line.saved_at is None]
         self.saved = [line for line in lines if line.saved_at is not None]
         self.elsewhere = list(elsewhere)
+        # What could not be held again just now, in sentences.
+        self.gone: list[str] = []
 
     @property
     def lines(self) -> list[CartItem]:
@@ -65,6 +73,50 @@ class Basket:
         """When (UTC) the first of its holds ends; None if nothing in it is scarce."""
         live = [item.hold for item in self.items if item.hold and item.hold.quantity]
         return min((hold.until for hold in live if hold.until), default=None)
+
+    @property
+    def next_end(self) -> datetime | None:
+        """When (UTC) the first of the holds that still last ends; None if none does."""
+        return min((hold.until for hold in self._lasting() if hold.until), default=None)
+
+    @property
+    def seconds_left(self) -> int:
+        """How many whole seconds there still are until then."""
+        return int((self.next_end - timezone.now()).total_seconds()) if self.next_end else 0
+
+    @property
+    def time_left(self) -> str:
+        """The same in words, such as `12 minutes left`."""
+        minutes = self.seconds_left // 60
+        if minutes >= 120:
+            return _("%(n)d hours left") % {"n": minutes // 60}
+        if minutes == 0:
+            return _("less than a minute left")
+        return ngettext("%(n)d minute left", "%(n)d minutes left", minutes) % {"n": minutes}
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether some of it may be held longer: its hour is not used up."""
+        return any(hold.until and hold.until < hold.claimed_at + LONGEST_CART_HOLD for hold in self._lasting())
+
+    @property
+    def has_lapsed(self) -> bool:
+        """Whether some line is no longer held."""
+        return any(item.hold_expired for item in self.items)
+
+    def _lasting(self) -> list[Hold]:
+        """The holds that take up room and are not over."""
+        return [item.hold for item in self.items if item.hold and item.hold.quantity and not item.hold.is_over]
+
+    @property
+    def newly_held(self) -> int:
+        """How many places the change that was just made claimed."""
+        return sum(item.newly_held for item in self.items if item.entry_id)
+
+    @cached_property
+    def beyond_caps(self) -> list[str]:
+        """What is more than one shopper may have in a basket, in sentences."""
+        return problems_of(self.items)
 
     @property
     def prices_rose(self) -> bool:

@@ -8,8 +8,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from bookings import capacity
+from bookings import capacity, waiting
 from bookings.models import Entry, Hold, Pool, PriceKind
+from cart import caps
 from cart.basket import Basket, Unavailable
 from cart.models import Cart, CartItem, Product
 
@@ -22,8 +23,35 @@ def check_line(thing: Product | Entry, quantity: int, price_kind: PriceKind | No
         raise Unavailable(_("Choose a quantity from 1 to %(most)d.") % {"most": MOST_PER_LINE})
     if not thing.is_on_sale:
         raise Unavailable(_("%(title)s is no longer on sale.") % {"title": thing.title})
-    if price_kind is not None and price_kind.archived_at is not None:
-        raise Unavailable(_("%(title)s is no longer on sale at that price.") % {"title": thing.title})
+    if price_kind is not None and not (isinstance(thing, Entry) and _is_price_of(thing, price_kind)):
+        raise _not_at_that_price(thing)
+
+
+def _not_at_that_price(thing: Product | Entry) -> Unavailable:
+    return Unavailable(_("%(title)s is no longer on sale at that price.") % {"title": thing.title})
+
+
+def _is_price_of(entry: Entry, kind: PriceKind) -> bool:
+    """Whether this is a price of the entry, or of its series. (What an entry took from its series before it had prices
+    of its own stays good for whoever has it in their basket.)"""
+    its_own = kind.entry_id == entry.pk
+    its_series = kind.series_id is not None and kind.series_id == entry.series_id
+    return kind.archived_at is None and (its_own or its_series)
+
+
+def check_caps(basket: Basket, item: CartItem, quantity: int) -> None:
+    """Raise Unavailable if so many of this line are more than one shopper may have in a basket."""
+    if sentence := caps.say_too_many(item, quantity, basket.items):
+        raise Unavailable(sentence)
+
+
+def check_growth(item: CartItem, quantity: int) -> None:
+    """Raise Unavailable if a scarce line may not claim more than it holds, though there is room for so many.
+
+    Asked wherever a cart claims from a pool: for more of a line, for one that lapsed, when carts meet.
+    """
+    if item.entry_id and waiting.is_queued([item.thing.pool_id or 0]):
+        raise _not_ones_turn(item.thing)
 
 
 def _too_few(thing: Product | Entry) -> Unavailable:
@@ -34,6 +62,14 @@ def _too_few(thing: Product | Entry) -> Unavailable:
     return Unavailable(
         ngettext("Only %(free)d more of %(title)s is left.", "Only %(free)d more of %(title)s are left.", free)
         % {"title": thing.title, "free": free}
+    )
+
+
+def _not_ones_turn(thing: Product | Entry) -> Unavailable:
+    """Others are first, in words for the shopper."""
+    return Unavailable(
+        _("Others wait for places at %(title)s. Join the waiting list on its page: we write to you when it is your turn.")
+        % {"title": thing.title}
     )
 
 
@@ -53,8 +89,9 @@ def add(cart: Cart, thing: Product | Entry, quantity: int, price_kind: PriceKind
     A line of it that was saved for later comes back with it, at the price the shopper saw then.
     """
     basket = basket_in(cart)
-    item, saved = _line_for(basket, cart, thing, price_kind)
+    item, saved = line_for(basket, cart, thing, price_kind)
     check_line(thing, item.quantity + quantity, price_kind)
+    check_caps(basket, item, item.quantity + quantity)
     _set_quantity(item, item.quantity + quantity)
     if saved is not None:
         saved.delete()
@@ -63,7 +100,7 @@ def add(cart: Cart, thing: Product | Entry, quantity: int, price_kind: PriceKind
     return basket
 
 
-def _line_for(
+def line_for(
     basket: Basket, cart: Cart, thing: Product | Entry, price_kind: PriceKind | None
 ) -> tuple[CartItem, CartItem | None]:
     """The basket's line of a thing, of none yet if it is new, and the saved one that it makes needless."""
@@ -98,6 +135,7 @@ def set_quantity(cart: Cart, item_id: int, quantity: int) -> Basket:
     item = _find(basket.items, item_id)
     if quantity > item.quantity:  # taking fewer is always allowed, even of what is no longer on sale
         check_line(item.thing, quantity, item.price_kind)
+        check_caps(basket, item, quantity)
     _set_quantity(item, quantity)
     return basket
 
@@ -120,11 +158,23 @@ def _set_quantity(item: CartItem, quantity: int) -> None:
     item.save()
 
 
+@transaction.atomic
 def fit_hold(item: CartItem, quantity: int) -> Hold:
-    """A scarce line's hold, made to fit this quantity, or a new one; SoldOut if there is no room."""
+    """A scarce line's hold, made to fit this quantity, or a new one.
+
+    SoldOut if there is no room, Unavailable if the line may not grow; the hold is as it was then.
+    """
+    held = item.hold.quantity if item.hold else 0
     if item.hold is None:
-        return capacity.claim(item.thing.pool_id or 0, quantity, capacity.cart_hold_ends())
-    return capacity.resize(item.hold, quantity)
+        hold = capacity.claim(item.thing.pool_id or 0, quantity, capacity.cart_hold_ends())
+    else:
+        hold = capacity.resize(item.hold, quantity)
+        if hold.claimed_at != item.hold.claimed_at:  # it was over, or given back since it was read
+            held = 0
+    if quantity > held:
+        check_growth(item, quantity)
+        item.newly_held += quantity - held
+    return hold
 
 
 def _remove(basket: Basket, item: CartItem) -> None:
@@ -179,6 +229,8 @@ def bring_back(cart: Cart, item_id: int) -> Basket:
     item = next((item for item in basket.items if item.key == line.key), line)
     quantity = max(item.quantity, line.quantity)
     check_line(item.thing, quantity, item.price_kind)
+    if item is line or quantity > item.quantity:
+        check_caps(basket, item, quantity)
     if item is not line:
         line.delete()
     item.saved_at, item.seen_price = None, min(item.seen_price, line.seen_price)
@@ -207,17 +259,33 @@ def _put_again(basket: Basket, cart: Cart, thing: Product | Entry, quantity: int
     """Have so many of a thing in the basket, or as many as there are; a sentence if those are fewer."""
     try:
         check_line(thing, 1, price_kind)
+        _check_offered(thing, price_kind)
     except Unavailable as unavailable:
         return str(unavailable)
-    item, saved = _line_for(basket, cart, thing, price_kind)
+    item, saved = line_for(basket, cart, thing, price_kind)
     wish = min(max(quantity, item.quantity), MOST_PER_LINE)
-    if not _can_have(item, wish):
-        fewer = min(wish, _most_of(item))
+    allowed = max(min(wish, _most_allowed(basket, item)), item.quantity)
+    if allowed and not _can_have(item, allowed):
+        fewer = min(allowed, _most_of(item))
         if fewer > item.quantity:
             _can_have(item, fewer)
     if saved is not None:
         saved.delete()
-    return "" if item.quantity >= wish else _how_many_came(item)
+    if item.quantity < allowed:
+        return _how_many_came(item)
+    return "" if allowed == wish else caps.say_too_many(item, wish, basket.items)
+
+
+def _check_offered(thing: Product | Entry, price_kind: PriceKind | None) -> None:
+    """Raise Unavailable if an entry's price of old is not among those that its page offers today."""
+    if price_kind is not None and not (isinstance(thing, Entry) and price_kind in thing.price_kinds):
+        raise _not_at_that_price(thing)
+
+
+def _most_allowed(basket: Basket, item: CartItem) -> int:
+    """How many of a line one shopper may have in this basket."""
+    room = caps.room_for(item, basket.items)
+    return MOST_PER_LINE if room is None else room
 
 
 def _can_have(item: CartItem, quantity: int) -> bool:
@@ -245,7 +313,7 @@ def _how_many_came(item: CartItem) -> str:
         "There is only %(n)d of %(title)s: that is in your basket.",
         "There are only %(n)d of %(title)s: those are in your basket.",
         item.quantity,
-    ) % {"title": item.thing.title, "n": item.quantity}
+    ) % {"title": item.title, "n": item.quantity}
 
 
 # --- Prices and holds -------------------------------------------------------------------------------------------------
@@ -269,7 +337,32 @@ def accept_prices(cart: Cart, agreed: str = "", item_id: int | None = None) -> B
 
 
 @transaction.atomic
-def renew(cart: Cart) -> int:
-    """Let the live holds of a locked cart last another 15 minutes, an hour at most; how many there were."""
-    holds = CartItem.objects.filter(cart=cart, hold__isnull=False).values_list("hold_id", flat=True)
-    return capacity.renew(list(holds))
+def renew(cart: Cart) -> Basket:
+    """Hold what is in a locked cart for the full hour since it was claimed; what lapsed is claimed again, if it is free.
+
+    The basket's `gone` says of what there is not enough left: its lines stay, and are held no more than before.
+    """
+    basket = basket_in(cart)
+    # All holds before any pool, and pools by primary key: so no two of these wait for each other.
+    held = capacity.lock(item.hold_id for item in basket.items if item.hold_id)
+    capacity.renew(held)
+    holds = Hold.objects.in_bulk(held)
+    for item in basket.items:
+        item.hold = holds.get(item.hold_id or 0)
+    lapsed = [item for item in basket.items if item.hold_expired]
+    for item in sorted(lapsed, key=lambda item: item.thing.pool_id or 0):
+        _hold_again(basket, item)
+    return basket
+
+
+def _hold_again(basket: Basket, item: CartItem) -> None:
+    """Claim anew what a line does not hold any more; where that cannot be, the basket says so."""
+    try:
+        check_line(item.thing, item.quantity, item.price_kind)
+        item.hold = fit_hold(item, item.quantity)
+    except Unavailable as unavailable:
+        basket.gone.append(str(unavailable))
+    except capacity.SoldOut:
+        basket.gone.append(_("There is not enough left of %(title)s to hold it again.") % {"title": item.title})
+    else:
+        item.save()

@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 
 from bookings import capacity
 from bookings.models import Hold
-from cart.basket import UnknownCart, hold_still, new_cart
+from cart.basket import Unavailable, UnknownCart, hold_still, new_cart
 from cart.filling import fit_hold, put_aside
 from cart.models import BurntToken, Cart, CartItem, CartMerge, Key, hash_token, new_token
 from cartsite.models import User
@@ -90,10 +90,10 @@ def _join(mine: Hold | None, other: Hold) -> Hold:
 
 
 def hold_what_fits(item: CartItem) -> int:
-    """Make a scarce line's hold fit its quantity if there is room for all of it; how many it holds then."""
+    """Make a scarce line's hold fit its quantity if it can have all of it; how many it holds then."""
     try:
         item.hold = fit_hold(item, item.quantity)
-    except capacity.SoldOut:
+    except (capacity.SoldOut, Unavailable):
         item.hold = capacity.lock([item.hold.pk])[item.hold.pk] if item.hold else None
     return item.hold.quantity if item.hold else 0
 

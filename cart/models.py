@@ -9,11 +9,11 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from bookings.models import Entry, Hold, Pool, PriceKind
+from bookings.models import Entry, Hold, Pool, PriceKind, Question
 
 
 class StallManager(models.Manager["Stall"]):
@@ -191,7 +191,8 @@ Key = tuple[int | None, int | None, int | None]
 class CartItemQuerySet(models.QuerySet["CartItem"]):
     def loaded(self) -> Self:
         """Items in the order they were added, with everything that a page or an order says of them."""
-        return self.select_related(
+        questions = Question.objects.filter(archived_at=None, calendar=OuterRef("entry__calendar"))
+        return self.annotate(has_questions=Exists(questions)).select_related(
             "cart__last_merge",
             "hold",
             "product__stall",
@@ -219,6 +220,9 @@ class CartItem(models.Model):
     # Saved for later: it stays with the cart, but holds nothing, costs nothing and is not ordered.
     saved_at = models.DateTimeField(null=True, blank=True, editable=False)
     changed_at = models.DateTimeField(auto_now=True)
+
+    # How many of it the change that is being made claimed; not kept.
+    newly_held = 0
 
     objects = CartItemQuerySet.as_manager()
 
@@ -278,6 +282,13 @@ class CartItem(models.Model):
         return f"{self.thing.title} ({self.price_kind.name})"
 
     @property
+    def price_name(self) -> str:
+        """Which of an entry's prices it is, in the organiser's words; empty if there is but one."""
+        if self.price_kind is not None:
+            return self.price_kind.name
+        return self.entry.price_name if self.entry else ""
+
+    @property
     def unit_price(self) -> Decimal:
         """What one costs now, in the shop's currency."""
         return self.price_kind.price if self.price_kind else self.thing.price
@@ -307,4 +318,12 @@ class CartItem(models.Model):
         """Whether the line's hold has run out: it may still be there, but nobody promises it."""
         if self.thing.pool_id is None:
             return False
-        return not self.is_held or bool(self.hold and self.hold.until and self.hold.until <= timezone.now())
+        return not self.is_held or bool(self.hold and self.hold.is_over)
+
+    @property
+    def can_be_had(self) -> bool:
+        """Whether there seems to be enough of it: what it holds, over or not, and what is free."""
+        pool = self.thing.pool
+        if pool is None or pool.free is None:
+            return True
+        return (self.hold.quantity if self.hold else 0) + pool.free >= self.quantity

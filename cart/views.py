@@ -14,7 +14,17 @@ from cart import services
 from cart.forms import AddForm, PricesForm, QuantityForm
 from cart.models import Cart, CartItem, Product
 from cart.services import Basket, CannotUndo, Unavailable, UnknownCart
-from cart.visitors import basket_for, even_if_emptied, find_cart_for, open_cart_for, set_cart_cookie, token_of, user_of
+from cart.visitors import (
+    TooManyPlaces,
+    basket_for,
+    check_places,
+    even_if_emptied,
+    find_cart_for,
+    open_cart_for,
+    set_cart_cookie,
+    token_of,
+    user_of,
+)
 from cartsite import limits
 from cartsite.http import is_htmx, wants_fragment
 from cartsite.models import User
@@ -37,8 +47,9 @@ def market(request: HttpRequest) -> HttpResponse:
 @never_cache  # after signing out, nobody sees it by going back
 @require_safe
 def detail(request: HttpRequest) -> HttpResponse:
-    """The cart: lines of both kinds, what they cost, and how long scarce ones are held."""
-    return render(request, "cart/detail.html", {"basket": even_if_emptied(request, basket_for(request))})
+    """The cart: lines of both kinds, what they cost, and how long scarce ones are held; htmx gets the lines alone."""
+    template = "cart/_items.html" if wants_fragment(request) else "cart/detail.html"
+    return render(request, template, {"basket": even_if_emptied(request, basket_for(request))})
 
 
 @require_POST
@@ -56,6 +67,9 @@ def add_item(request: HttpRequest) -> HttpResponse:
             with transaction.atomic():
                 cart, token = open_cart_for(request)
                 basket = services.add(cart, thing, form.cleaned_data["quantity"], price_kind)
+                check_places(request, basket.newly_held)
+        except TooManyPlaces:
+            return too_many(request)
         except Unavailable as unavailable:
             error = str(unavailable)
     else:
@@ -132,27 +146,30 @@ def accept_prices(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def renew(request: HttpRequest) -> HttpResponse:
-    """Hold what is scarce for another while, an hour in all."""
+    """Hold what is scarce for the full hour, and what lapsed once more, as far as it is free."""
     return _change_cart(request, services.renew)
 
 
-def _change_cart(request: HttpRequest, change: Callable[[Cart], object], item_id: int = 0) -> HttpResponse:
+def _change_cart(request: HttpRequest, change: Callable[[Cart], Basket], item_id: int = 0) -> HttpResponse:
     """Do this to the visitor's cart and show it; a line (if one is named) that is not there is not found."""
     if not limits.is_within(request, "hold"):
         return too_many(request)
-    changed, error = None, ""
+    changed, error = Basket(), ""
     try:
         with transaction.atomic():
             if cart := find_cart_for(request):
                 changed = change(cart)
+                check_places(request, changed.newly_held)
             elif item_id:
                 raise CartItem.DoesNotExist
+    except TooManyPlaces:
+        return too_many(request)
     except CartItem.DoesNotExist:
         raise Http404 from None  # another's line, or one removed in another tab
     except Unavailable as unavailable:
         error = str(unavailable)
-    basket = changed if isinstance(changed, Basket) else basket_for(request)
-    return _answer_change(request, basket, error, item_id)
+    basket = changed if changed.cart else basket_for(request)
+    return _answer_change(request, basket, error or " ".join(basket.gone), item_id)
 
 
 def _answer_change(request: HttpRequest, basket: Basket, error: str = "", item_id: int = 0) -> HttpResponse:

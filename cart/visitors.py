@@ -3,11 +3,18 @@
 from typing import TypeVar
 
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
 
 from cart import services
 from cart.models import Cart
+from cartsite import limits
 from cartsite.models import User
+
+
+class TooManyPlaces(Exception):
+    """More places than one address may claim for its baskets in a while: nothing has moved."""
+
 
 Response = TypeVar("Response", bound=HttpResponseBase)
 
@@ -44,6 +51,22 @@ def find_cart_for(request: HttpRequest) -> Cart | None:
 def open_cart_for(request: HttpRequest) -> tuple[Cart, str | None]:
     """The visitor's cart, locked, and its token if it is new; call it inside a transaction."""
     return services.open_cart(token_of(request), user_of(request))
+
+
+def check_places(request: HttpRequest, places: int) -> None:
+    """Raise TooManyPlaces if this address has claimed too many with these: fresh carts must not empty a calendar.
+
+    Call it inside the transaction that claimed them.
+    """
+    if places and not limits.is_within(request, "places", cost=places):
+        raise TooManyPlaces
+
+
+@transaction.atomic
+def keep_longer(request: HttpRequest) -> None:
+    """Hold what is in the visitor's basket longer, and once more what lapsed. Raises TooManyPlaces."""
+    if cart := find_cart_for(request):
+        check_places(request, services.renew(cart).newly_held)
 
 
 def set_cart_cookie(response: Response, token: str | None) -> Response:

@@ -30,8 +30,11 @@ def _network_of(address: str) -> str:
     return str(parsed or address)
 
 
-def is_within(request: HttpRequest, what: str) -> bool:
-    """Count this request towards the limit on `what` (a name in settings.LIMITS); False once the limit is passed."""
+def is_within(request: HttpRequest, what: str, cost: int = 1) -> bool:
+    """Count this request, or the `cost` of what it wants, towards the limit on `what` (a name in settings.LIMITS).
+
+    False once that would pass the limit: what is refused costs nothing, so that somebody may still want less.
+    """
     address = request.META.get("REMOTE_ADDR", "")
     if settings.LIMITS_SPARE_LOOPBACK and _is_loopback(address):
         return True
@@ -40,6 +43,9 @@ def is_within(request: HttpRequest, what: str) -> bool:
     key = f"limit:{what}:{hashlib.sha256(_network_of(address).encode()).hexdigest()[:32]}"
     cache.add(key, 0, timeout=seconds)
     try:
-        return cache.incr(key) <= most
+        if cache.incr(key, cost) <= most:
+            return True
+        cache.decr(key, cost)
     except ValueError:  # it ran out between the two calls
         return True
+    return False

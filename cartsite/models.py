@@ -1,6 +1,7 @@
 """People, mail that is owed to them, and cases a person must look at."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Protocol, Self
@@ -138,14 +139,19 @@ class Message(models.Model):
 
         Owing the same occurrence twice is owing it once.
         """
-        message = cls(
-            subject_type=kind_of(subject),
-            subject_uuid=subject.uuid,
-            kind=kind,
-            occurrence=occurrence,
-            next_try_at=not_before or timezone.now(),
-        )
-        cls.objects.bulk_create([message], ignore_conflicts=True)
+        cls.owe_all([subject], kind, occurrence, not_before=not_before)
+
+    @classmethod
+    def owe_all(
+        cls, subjects: Iterable[Subject], kind: str, occurrence: str = "", *, not_before: datetime | None = None
+    ) -> None:
+        """The same mail about each of these rows, in one statement for all of them."""
+        due = not_before or timezone.now()
+        owed = [
+            cls(subject_type=kind_of(row), subject_uuid=row.uuid, kind=kind, occurrence=occurrence, next_try_at=due)
+            for row in subjects
+        ]
+        cls.objects.bulk_create(owed, ignore_conflicts=True)
 
     def drop(self) -> None:
         """What it would say is not true any more, or there is nobody left to tell: it will not be sent."""

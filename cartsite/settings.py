@@ -452,6 +452,8 @@ CELERY_BEAT_SCHEDULE = {
     "send the mail that is owed": _every(15, "orders.tasks.send_owed_mail"),
     "owe the reminders before entries": _every(10 * 60, "orders.tasks.owe_reminders"),
     "give expired holds back": _every(30, "bookings.tasks.give_expired_back"),
+    "offer what came free to those who wait": _every(30, "bookings.tasks.sweep_waiting_lists"),
+    "forget who waited long ago": _every(60 * 60, "bookings.tasks.forget_who_waited"),
     "purge abandoned carts": _every(60 * 60, "cart.tasks.purge_abandoned"),
 }
 
@@ -460,12 +462,15 @@ CELERY_BEAT_SCHEDULE = {
 # Per address: (how many, within seconds). They keep a bot from taking every place, and never bind a person in a hurry.
 LIMITS = {
     "hold": (120, 600),
+    # Places that baskets claim, counted one by one: for as long as a place can be held.
+    "places": (100, 3600),
     "order": (20, 600),
     "payment": (30, 600),
     "voucher": (60, 600),
     "signin": (20, 600),
     "export": (20, 600),
     "link": (10, 600),
+    "waiting": (20, 600),
 }
 LIMITS_SPARE_LOOPBACK = DEMO
 # Which wording of the terms (templates/orders/terms.html) shoppers accept: change it with every change of the text.

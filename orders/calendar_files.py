@@ -1,6 +1,6 @@
 """Calendar files (RFC 5545) of an order's places: one event for each entry, in its calendar's own time zone."""
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -20,71 +20,98 @@ GONE = (Booking.Status.CANCELLED, Booking.Status.MOVED)
 AROUND = timedelta(days=370)
 
 
+@dataclass(frozen=True)
+class _Visit:
+    """One entry that a line has, or had, places at: it may have been moved since it was bought."""
+
+    line: OrderLine
+    entry: Entry
+    codes: list[str]  # of the places that it still has there
+    changes: int  # how often the line, or the entry, was changed since it was bought
+
+    @property
+    def uid(self) -> str:
+        """The name of the event, the same in each file: that of the line itself at the entry that was bought."""
+        host = urlsplit(settings.PUBLIC_URL).hostname
+        moved = "" if self.entry.pk == self.line.entry_id else f"-{self.entry.uuid}"
+        return f"{self.line.uuid}{moved}@{host}"
+
+    @property
+    def title(self) -> str:
+        return self.line.title if self.entry.pk == self.line.entry_id else self.entry.title
+
+
 def write_places(order: Order) -> str:
     """A file of all entries that the order still has places at; nothing if there are none."""
-    lines = _lines_with_places(order)
-    return _write(order, "PUBLISH", [line for line in lines if _codes_of(line)]) if any(map(_codes_of, lines)) else ""
+    stand = [visit for visit in _visits_of(order) if visit.codes]
+    return _write(order, "PUBLISH", stand) if stand else ""
 
 
 def write_gone(order: Order) -> str:
     """A file that takes those entries out of the shopper's calendar whose places are all gone; nothing if none is."""
-    gone = [line for line in _lines_with_places(order) if not _codes_of(line)]
+    gone = [visit for visit in _visits_of(order) if not visit.codes]
     return _write(order, "CANCEL", gone) if gone else ""
 
 
-def _lines_with_places(order: Order) -> list[OrderLine]:
-    """The lines for which places were issued, each with its bookings and how often it was `changed`."""
+def _visits_of(order: Order) -> list[_Visit]:
+    """Every line and entry for which places were issued, in the order of lines and of bookings."""
     issued = order.lines.filter(bookings__isnull=False)
     called_off = Count("facts", filter=Q(facts__kind=LineFact.Kind.CANCELLED), distinct=True)
-    bookings = Prefetch("bookings", Booking.objects.order_by("pk"))
-    lines = issued.annotate(changed=called_off).select_related("entry__calendar").prefetch_related(bookings)
-    return list(lines.order_by("position").distinct())
+    bookings = Prefetch("bookings", Booking.objects.select_related("entry__calendar").order_by("pk"))
+    lines = issued.annotate(called_off=called_off).prefetch_related(bookings).order_by("position").distinct()
+    return [visit for line in lines for visit in _visits_of_line(line, line.called_off)]
 
 
-def _codes_of(line: OrderLine) -> list[str]:
-    """The codes of the places that the line still has."""
-    if line.entry is None or line.entry.cancelled_at:
-        return []
-    return [booking.code for booking in line.bookings.all() if booking.status not in GONE]
+def _visits_of_line(line: OrderLine, called_off: int) -> list[_Visit]:
+    """`called_off` is how often some of the line were."""
+    bookings = list(line.bookings.all())
+    entries = {booking.entry_id: booking.entry for booking in bookings}
+    moves = sum(booking.status == Booking.Status.MOVED for booking in bookings)
+    return [
+        _Visit(
+            line,
+            entry,
+            [] if entry.cancelled_at else [b.code for b in bookings if b.entry_id == pk and b.status not in GONE],
+            called_off + moves + entry.sequence + bool(entry.cancelled_at),
+        )
+        for pk, entry in entries.items()
+    ]
 
 
-def _write(order: Order, method: str, lines: Iterable[OrderLine]) -> str:
+def _write(order: Order, method: str, visits: list[_Visit]) -> str:
     calendar = Calendar()
     for name, value in [("PRODID", "-//Rose Ash//Cart//EN"), ("VERSION", "2.0"), ("METHOD", method)]:
         calendar.add(name, value)
     turns = _turns_of(order)
-    entries = []
-    for line in lines:
-        if line.entry is not None:
-            calendar.add_component(_event(order, line, line.entry, turns))
-            entries.append(line.entry)
+    for visit in visits:
+        calendar.add_component(_event(order, visit, turns))
     calendar.add_missing_timezones(
-        (min(entry.starts_at for entry in entries) - AROUND).date(),
-        (max(entry.ends_at for entry in entries) + AROUND).date(),
+        (min(visit.entry.starts_at for visit in visits) - AROUND).date(),
+        (max(visit.entry.ends_at for visit in visits) + AROUND).date(),
     )
     return str(calendar.to_ical().decode())
 
 
 def _turns_of(order: Order) -> int:
     """How often the whole order was called off, or came back, since it was confirmed first."""
-    turns = order.events.filter(kind__in=[Order.Status.CONFIRMED, Order.Status.CANCELLED]).count()
-    return max(turns - 1, 0)
+    turns = order.events.filter(kind__in=[Order.Status.CONFIRMED, Order.Status.CANCELLED])
+    return max(turns.exclude(cause=Order.REOPENED).count() - 1, 0)
 
 
-def _event(order: Order, line: OrderLine, entry: Entry, turns: int) -> Event:
-    """The same UID each time, with a SEQUENCE that grows as the line changes: so calendars update what they have."""
-    codes = _codes_of(line)
+def _event(order: Order, visit: _Visit, turns: int) -> Event:
+    """The same UID each time, with a SEQUENCE that grows with every change: so calendars update what they have."""
+    entry = visit.entry
     event = Event()
-    event.add("UID", f"{line.uuid}@{urlsplit(settings.PUBLIC_URL).hostname}")
-    event.add("SEQUENCE", turns + line.changed)  # type: ignore[attr-defined] # annotated
+    event.add("UID", visit.uid)
+    event.add("SEQUENCE", turns + visit.changes)
     event.add("DTSTAMP", timezone.now())
     event.add("DTSTART", _moment(entry.starts_at, entry.calendar.zone))
     event.add("DTEND", _moment(entry.ends_at, entry.calendar.zone))
-    event.add("SUMMARY", line.title)
+    event.add("SUMMARY", visit.title)
     if entry.calendar.place:
         event.add("LOCATION", entry.calendar.place)
-    event.add("DESCRIPTION", _describe(order, codes))
-    event.add("STATUS", "CONFIRMED" if codes else "CANCELLED")
+    event.add("DESCRIPTION", _describe(order, visit.codes))
+    event.add("STATUS", "CONFIRMED" if visit.codes else "CANCELLED")
     return event
 
 

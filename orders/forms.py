@@ -1,6 +1,6 @@
 """What shoppers may type about an order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -9,13 +9,18 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from bookings.models import Question
 from orders.access import read_number
+from orders.attendees import Asked, Guest
 from orders.handover import DELIVERY, Address
 from orders.models import Order, OrderQuerySet
 from orders.quoting import Choices, Quote
 
 # Marks that turn the direction of all that follows: after a name with one, a page shows its order number backwards.
 TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
+LONGEST_ANSWER = 1000
+YES_NO = [("yes", _("Yes")), ("no", _("No"))]
 
 
 class PlainCharField(forms.CharField):
@@ -101,6 +106,90 @@ class ChoicesForm(forms.Form):
             is_ours = problem.about in self.fields and not self.has_error(problem.about)
             if is_ours and (with_gaps or not problem.is_gap):
                 self.add_error(problem.about, problem.sentence)
+
+
+class AttendeesForm(forms.Form):
+    """Who comes to the places that something is asked about: these have fields here, and nothing else is read."""
+
+    def __init__(self, asked: Sequence[Asked], typed: Any = None, *, so_far: Mapping[str, str] | None = None) -> None:
+        """`typed` is judged; `so_far` is what was typed before it is to be judged, else what is known is shown."""
+        super().__init__(typed)
+        self.asked = asked
+        self.names: dict[str, list[str]] = {}  # of the fields, by the places' keys
+        for place in asked:
+            fields = _fields_about(place)
+            self.names[place.key] = list(fields)
+            self.fields |= fields
+            self.initial |= _as_fields(place)
+        self.initial |= {name: value for name, value in (so_far or {}).items() if name in self.fields}
+
+    @property
+    def places(self) -> list[tuple[Asked, list[forms.BoundField]]]:
+        """Each place with its fields."""
+        return [(place, [self[name] for name in self.names[place.key]]) for place in self.asked]
+
+    @property
+    def guests(self) -> dict[str, Guest]:
+        """What was said, by the places' keys."""
+        return {place.key: self._guest(place) for place in self.asked}
+
+    def _guest(self, place: Asked) -> Guest:
+        said = {question.pk: self.cleaned_data[_about(place, question)] for question in place.questions}
+        return Guest(self.cleaned_data.get(_name_of(place), ""), said)
+
+
+def _name_of(place: Asked) -> str:
+    """The field of who takes a place."""
+    return f"place-{place.key}-name"
+
+
+def _about(place: Asked, question: Question) -> str:
+    """The field of a question about a place."""
+    return f"place-{place.key}-{question.uuid}"
+
+
+def _as_fields(place: Asked) -> dict[str, str]:
+    """What is known of a place, by its fields."""
+    answers = {_about(place, question): place.known.answers.get(question.pk, "") for question in place.questions}
+    return {_name_of(place): place.known.name} | answers
+
+
+def _fields_about(place: Asked) -> dict[str, forms.Field]:
+    names = {_name_of(place): _name_field(place)} if place.wants_name else {}
+    return names | {_about(place, question): _answer_field(question) for question in place.questions}
+
+
+def _name_field(place: Asked) -> forms.Field:
+    # In a section of its own, or a browser would write the same name into all of them.
+    attributes = {"autocomplete": f"section-place-{place.key} name"}
+    return PlainCharField(
+        label=_("Name"),
+        max_length=200,
+        error_messages={"required": _("Please tell us who comes.")},
+        widget=forms.TextInput(attrs=attributes),
+    )
+
+
+def _answer_field(question: Question) -> forms.Field:
+    shared: dict[str, Any] = {
+        "label": question.text if question.is_required else _("%(question)s (optional)") % {"question": question.text},
+        "help_text": question.help_text,
+        "required": question.is_required,
+    }
+    if question.kind == Question.Kind.TEXT:
+        errors = {"required": _("Please answer this.")}
+        widget = forms.TextInput(attrs={"autocomplete": "off"})
+        return PlainCharField(**shared, max_length=LONGEST_ANSWER, error_messages=errors, widget=widget)
+    errors = {"required": _("Please choose an answer."), "invalid_choice": _("Please choose one of these.")}
+    widget = forms.Select(attrs={"autocomplete": "off"})
+    return forms.ChoiceField(**shared, choices=_answers_to(question), error_messages=errors, widget=widget)
+
+
+def _answers_to(question: Question) -> list[tuple[str, Any]]:
+    """What may be chosen; nothing at first."""
+    if question.kind == Question.Kind.YES_NO:
+        return [("", _("Please choose")), *YES_NO]
+    return [("", _("Please choose")), *((choice, choice) for choice in question.choices)]
 
 
 class LatePaymentForm(forms.Form):

@@ -1,16 +1,25 @@
-"""The mail an order's shopper is owed: sent at least once, under a Message-ID of its own, and noted on the order."""
+"""The mail that shoppers are owed, about their orders or their places in a waiting list: sent at least once, under a
+Message-ID of its own. What is about an order is noted on it."""
 
 import logging
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from smtplib import SMTPRecipientsRefused
 from traceback import format_tb
+from typing import Any
 from uuid import UUID
 
+from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from bookings import waiting
+from bookings.models import Waiter
 from cartsite.models import Case, Message, kind_of
-from orders.letters import NotNeeded, compose, mail_of
+from orders import letters, waiting_letters
+from orders.letters import NotNeeded, mail_of
 from orders.models import Order
 
 logger = logging.getLogger(__name__)
@@ -19,11 +28,21 @@ logger = logging.getLogger(__name__)
 ADDRESS = re.compile(r"\S*(@|=40|%40|&#64;|\[at\]|\(at\))\S*", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class Post:
+    """What sending must know of one kind of rows that mail is about; each function gets such a row first."""
+
+    find: Callable[[UUID], Any]
+    compose: Callable[[Any, Message], EmailMultiAlternatives]  # raises NotNeeded
+    note_sent: Callable[[Any, Message, bool], None]  # the last says whether it was not marked as sent before
+    give_up: Callable[[Any, Message, str], None]  # it did not get there, and never will: the last says why
+
+
 def send_owed(most: int = 50) -> None:
-    """Send up to `most` mails that are owed for orders and due; one that fails is tried again later."""
+    """Send up to `most` mails that are owed and due; one that fails is tried again later."""
     for _turn in range(most):
         with transaction.atomic():
-            leased = Message.objects.filter(subject_type=kind_of(Order)).lease(1)
+            leased = Message.objects.filter(subject_type__in=POSTS).lease(1)
         if not leased:
             return
         _send(leased[0])
@@ -31,9 +50,10 @@ def send_owed(most: int = 50) -> None:
 
 def _send(message: Message) -> None:
     """Hand one mail over. If we die between the server's yes and our mark, it goes out twice: that window is known."""
-    order = Order.objects.select_related("contact", "address").get(uuid=message.subject_uuid)
+    post = POSTS[message.subject_type]
+    subject = post.find(message.subject_uuid)
     try:
-        compose(order, message).send()
+        post.compose(subject, message).send()
     except NotNeeded:
         message.drop()
     except Exception as error:  # a broken template or address must not stop the other mail
@@ -41,32 +61,64 @@ def _send(message: Message) -> None:
         where = "".join(format_tb(error.__traceback__))
         logger.error("The mail %s could not be sent: %s\n%s", message.uuid, type(error).__name__, where)
         if _is_refused_for_good(error):
-            _bounce(message, order, type(error).__name__)
+            _bounce(message, subject, type(error).__name__)
         else:
-            _put_off(message, order, error)
+            _put_off(message, subject, error)
     else:
-        _note_sent(message, order)
+        with transaction.atomic():
+            post.note_sent(subject, message, message.mark_sent())
 
 
 @transaction.atomic
-def _note_sent(message: Message, order: Order) -> None:
-    """Mark it, and write it down on the order. Nobody needs to look any more, unless other mail about it failed."""
-    if message.mark_sent():
+def _put_off(message: Message, subject: Any, error: Exception) -> None:
+    """Try again later, but for the last try."""
+    if message.mark_failed_try(error):
+        POSTS[message.subject_type].give_up(subject, message, MANY_TRIES)
+
+
+# --- About an order ---------------------------------------------------------------------------------------------------
+
+MANY_TRIES, BOUNCED = "many tries", "bounced"
+WHAT_HAPPENED = {
+    MANY_TRIES: gettext_lazy("The mail about order %(number)s could not be sent after many tries."),
+    BOUNCED: gettext_lazy("The mail about order %(number)s came back: its address does not exist, or takes no mail."),
+}
+
+
+def _find_order(uuid: UUID) -> Order:
+    return Order.objects.select_related("contact", "address").get(uuid=uuid)
+
+
+def _note_on_order(order: Order, message: Message, is_news: bool) -> None:
+    """Write it down. Nobody needs to look any more, unless other mail about the order failed."""
+    if is_news:
         order.record("mail_sent", mail=message.kind)
     if not mail_of(order).filter(status=Message.Status.FAILED).exists():
         Case.settle(Case.Kind.MAIL_FAILED, order, _("It was sent after all."))
 
 
-@transaction.atomic
-def _put_off(message: Message, order: Order, error: Exception) -> None:
-    """Try again later; after the last try a person has to look."""
-    if message.mark_failed_try(error):
-        order.record("mail_failed", mail=message.kind, cause="many tries")
-        Case.open(
-            Case.Kind.MAIL_FAILED,
-            order,
-            _("The mail about order %(number)s could not be sent after many tries.") % {"number": order.number},
-        )
+def _tell_staff(order: Order, message: Message, cause: str) -> None:
+    """A person must find another way to tell the shopper."""
+    order.record("mail_failed", mail=message.kind, cause=cause)
+    Case.open(Case.Kind.MAIL_FAILED, order, WHAT_HAPPENED[cause] % {"number": order.number})
+
+
+# --- About a place in a waiting list ----------------------------------------------------------------------------------
+
+
+def _find_waiter(uuid: UUID) -> Waiter:
+    return Waiter.objects.select_related("entry__calendar", "price_kind", "hold").get(uuid=uuid)
+
+
+def _let_go(waiter: Waiter, _message: Message, _cause: str) -> None:
+    """Nobody can be told there: what was offered goes to the next in line at once. There is nobody to look for."""
+    waiting.leave(waiter)
+
+
+POSTS = {
+    kind_of(Order): Post(_find_order, letters.compose, _note_on_order, _tell_staff),
+    kind_of(Waiter): Post(_find_waiter, waiting_letters.compose, lambda _waiter, _message, _is_news: None, _let_go),
+}
 
 
 # --- Mail that comes back ---------------------------------------------------------------------------------------------
@@ -80,26 +132,19 @@ def _is_refused_for_good(error: Exception) -> bool:
 
 
 @transaction.atomic
-def _bounce(message: Message, order: Order, why: str) -> None:
-    """It came back for good: a person must find another way to tell the shopper. `why` holds no address."""
-    if not message.mark_bounced(why):
-        return
-    order.record("mail_failed", mail=message.kind, cause="bounced")
-    Case.open(
-        Case.Kind.MAIL_FAILED,
-        order,
-        _("The mail about order %(number)s came back: its address does not exist, or takes no mail.")
-        % {"number": order.number},
-    )
+def _bounce(message: Message, subject: Any, why: str) -> None:
+    """It came back for good. `why` holds no address."""
+    if message.mark_bounced(why):
+        POSTS[message.subject_type].give_up(subject, message, BOUNCED)
 
 
 def find_by_message_id(message_id: str) -> Message | None:
-    """The mail about an order that went out under this Message-ID, with or without <> and host; None if none did."""
+    """The mail that went out under this Message-ID, with or without <> and host; None if none did."""
     try:
         uuid = UUID(message_id.strip().strip("<>").partition("@")[0])
     except ValueError:
         return None
-    return Message.objects.filter(uuid=uuid, subject_type=kind_of(Order)).first()
+    return Message.objects.filter(uuid=uuid, subject_type__in=POSTS).first()
 
 
 def take_bounce(message: Message, *, is_hard: bool, reason: str) -> None:
@@ -107,6 +152,6 @@ def take_bounce(message: Message, *, is_hard: bool, reason: str) -> None:
     nothing. `reason` is theirs, and is kept without what may be an address. Hearing it again changes nothing."""
     why = ADDRESS.sub("***", "".join(letter for letter in reason if letter.isprintable()))
     if is_hard:
-        _bounce(message, Order.objects.get(uuid=message.subject_uuid), why)
+        _bounce(message, POSTS[message.subject_type].find(message.subject_uuid), why)
     else:
         message.note_delay(why)

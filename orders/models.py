@@ -76,6 +76,9 @@ class Order(models.Model):
     }
     # Late money: only after all capacity was claimed again, in the same transaction.
     REVIVES_FROM: Sequence[str] = [Status.EXPIRED, Status.CANCELLED]
+    # Somebody was let in by mistake: what was over with it is not (docs/adr/0010). Nothing is issued or mailed again.
+    REOPENS_FROM: Sequence[str] = [Status.COMPLETED]
+    REOPENED = "taken back at the door"  # why, in the event
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     number = models.CharField(max_length=12, unique=True, default=new_number, editable=False)
@@ -139,6 +142,11 @@ class Order(models.Model):
     def secret_link(self) -> str:
         """The address (with host) that shows the order to whoever has it."""
         return f"{settings.PUBLIC_URL}{self.get_absolute_url()}?key={self.key}"
+
+    @property
+    def tickets_link(self) -> str:
+        """The address (with host) that shows the order's tickets to whoever has it."""
+        return f"{settings.PUBLIC_URL}{reverse('orders:tickets', args=[self.number])}?key={self.key}"
 
     @property
     def is_awaiting_payment(self) -> bool:

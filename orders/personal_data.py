@@ -7,11 +7,13 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
+from django.contrib.postgres.aggregates import JSONBAgg
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, F, JSONField, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import JSONObject
 from django.utils import timezone
 
-from bookings.models import Booking
+from bookings.models import Attendee, Booking
 from cart.models import CartItem
 from cartsite.models import Message, User, kind_of
 from orders.models import Order, OrderLine
@@ -32,6 +34,7 @@ def count(person: User) -> dict[str, int]:
     return {
         **kept,
         "bookings": Booking.objects.filter(order_line__order__user=person).count(),
+        "attendees": Attendee.objects.filter(order_line__order__user=person).count(),
         **items.aggregate(lines=Count("pk", filter=~saved), saved_lines=Count("pk", filter=saved)),
         "emails": EmailAddress.objects.filter(user=person).exclude(email__iexact=person.email).count(),
         "sign_ons": SocialAccount.objects.filter(user=person).count(),
@@ -117,6 +120,7 @@ def _tell_orders(person: User) -> Iterator[Row]:
     orders = Order.objects.filter(user=person).order_by("pk")
     lines, bookings = Alongside(_lines_of(person)), Alongside(_bookings_of(person))
     rest = {
+        "attendees": Alongside(_attendees_of(person)),
         "money": Alongside(_money_of(orders)),
         "refunds": Alongside(_refunds_of(orders)),
         "mails": Alongside(_mails_to(person)),
@@ -160,6 +164,20 @@ def _bookings_of(person: User) -> QuerySet[Any, Any]:
         "ends_at": F("entry__ends_at"),
     }
     return bookings.values("order_line_id", "code", "status", "created_at", **named)
+
+
+def _attendees_of(person: User) -> QuerySet[Any, Any]:
+    """Who comes with each order, and what they answered."""
+    theirs = Attendee.objects.filter(order_line__order__user=person)
+    answer = JSONObject(question="answers__question__text", answer="answers__text")
+    answered = JSONBAgg(answer, filter=Q(answers__isnull=False), order_by="answers__pk", default=Value([], JSONField()))
+    named = {
+        "of_order": F("order_line__order_id"),
+        "comes_to": F("order_line__title"),
+        "booking_code": F("booking__code"),
+        "its_answers": answered,
+    }
+    return theirs.values("number", "name", **named).order_by("order_line__order_id", "order_line", "number")
 
 
 def _with_bookings(lines: list[Row], bookings: list[Row]) -> list[Row]:

@@ -1,6 +1,6 @@
 """Placing an order: a cart becomes a commitment, once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from django.conf import settings
@@ -9,13 +9,14 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from bookings import capacity
+from bookings import capacity, waiting
 from bookings.models import Hold
 from cart.basket import hold_still
 from cart.models import Cart, CartItem, hash_token
 from cart.services import Basket, carry_saved_over
 from cartsite.models import User
-from orders import handover, services, vouchers
+from orders import handover, per_person, services, vouchers
+from orders.attendees import Guest, Reader, about_basket, ask_nobody, write_down
 from orders.models import DeliveryAddress, LineAllocation, Order, OrderContact, OrderLine
 from orders.quoting import Choices, Line, Quote, make_quote
 
@@ -44,23 +45,28 @@ def place(
     name: str,
     email: str,
     chosen: Choices = NOTHING_CHOSEN,
+    attendees: Reader = ask_nobody,
 ) -> tuple[Order, bool]:
     """Make an order of the cart, exactly as it was shown; the order, and whether it is new.
 
-    `cart_id` and `agreed` (the quote's fingerprint) are what the review page showed. Placing the same cart again
-    gives the first order. Raises CannotPlace with nothing moved. An order of nothing to pay is confirmed at once.
+    `cart_id` and `agreed` (the quote's fingerprint) are what the review page showed; `attendees` tells who comes to
+    the places that something is asked about, and may raise CannotPlace. Placing the same cart again gives the first
+    order. Raises CannotPlace with nothing moved. An order of nothing to pay is confirmed at once.
     """
+    cart = Cart.objects.filter(_may_place(token, user), uuid=cart_id)
+    limited = per_person.hold_still(cart, user, email)
     if user is not None and not hold_still(user):
         raise CartChanged(_("Your basket has changed. Please look through it again."))
-    cart = Cart.objects.filter(_may_place(token, user), uuid=cart_id)
     # The cart is over, and locked by that: of several who place it at once, the others wait here for the order.
     if not cart.filter(ordered_at=None).update(ordered_at=timezone.now()):
         return _order_of(cart), False
     quote = _quote(cart, chosen)
     if quote.fingerprint != agreed:
         raise CartChanged(_("What it comes to has changed since you looked. Please look through it again."))
+    _check_per_person(quote, limited, user, email)
+    guests = attendees(about_basket(quote.basket.items))
     holds = _hold_everything(quote)
-    order = _write_order(quote, holds, user)
+    order = _write_order(quote, holds, guests, user)
     carry_saved_over(quote.basket, token)
     OrderContact.objects.create(order=order, name=name, email=email)
     if quote.is_delivered:
@@ -96,6 +102,15 @@ def _quote(cart: QuerySet[Cart], chosen: Choices) -> Quote:
     return quote
 
 
+def _check_per_person(quote: Quote, limited: set[int], user: User | None, email: str) -> None:
+    """Raise CannotPlace if they would have more places than one person may; `limited` are the entries held still."""
+    items = quote.basket.items
+    if any(item.entry and item.entry.max_per_person and item.entry_id not in limited for item in items):
+        raise CartChanged(_("Your basket has changed. Please look through it again."))
+    if reasons := per_person.find_excess(items, user, email):
+        raise CannotPlace(*reasons)
+
+
 def _hold_everything(quote: Quote) -> dict[int, Hold]:
     """Hold what the order needs without end, claiming only what the basket does not hold already: things that have
     lapsed, the window of collection, the voucher. The holds by the lines' positions."""
@@ -109,6 +124,7 @@ def _hold_everything(quote: Quote) -> dict[int, Hold]:
     capacity.keep(hold.pk for hold in fitting.values())
     try:
         claimed = capacity.claim_all([(line.pool_id or 0, line.quantity) for line in scarce.values()], until=None)
+        waiting.refuse_if_queued([line.pool_id or 0 for line in scarce.values() if line.item and line.item.entry_id])
     except capacity.SoldOut as sold_out:
         gone = [_say_gone(line) for line in scarce.values() if line.pool_id in sold_out.pools]
         raise CannotPlace(*gone) from None
@@ -132,8 +148,8 @@ def _say_gone(line: Line) -> str:
     return _("There is not enough left of %(title)s.") % {"title": line.title}
 
 
-def _write_order(quote: Quote, holds: dict[int, Hold], user: User | None) -> Order:
-    """The order with its lines; what the cart held is the order's now."""
+def _write_order(quote: Quote, holds: dict[int, Hold], guests: Mapping[str, Guest], user: User | None) -> Order:
+    """The order with its lines and who comes; what the cart held is the order's now."""
     cart = quote.basket.items[0].cart
     order = Order.objects.create(
         cart=cart,
@@ -147,6 +163,8 @@ def _write_order(quote: Quote, holds: dict[int, Hold], user: User | None) -> Ord
         _line(order, position, line, holds.get(position)) for position, line in enumerate(quote.lines)
     )
     _allocate(quote, lines)
+    of_basket = zip(lines, quote.lines, strict=True)
+    write_down({quoted.item.pk: line for line, quoted in of_basket if quoted.item}, guests)
     cart.items.update(hold=None)
     order.record("placed", total=str(order.total))
     return order

@@ -22,7 +22,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bookings import capacity
-from bookings.models import Booking
+from bookings.models import Attendee, Booking
 from cart.models import BurntToken, Cart, CartItem, hash_token, new_token
 from cartsite.models import Case, Message, User, kind_of
 from orders.models import DeliveryAddress, Order, OrderContact, OrderEvent, OrderLine, OrderQuerySet
@@ -173,12 +173,16 @@ def _hold_still(orders: OrderQuerySet) -> OrderQuerySet:
 
 
 def _erase_contacts(orders: OrderQuerySet, by: User) -> bool:
-    """Delete names, addresses and unsent mail of these locked orders, and write that down; False if there were none."""
-    known = list(orders.filter(Q(contact__isnull=False) | Q(address__isnull=False)))
+    """Delete names, addresses, who came and unsent mail of these locked orders, and write that down; False if there
+    were none."""
+    guests = Attendee.objects.filter(order_line__order__in=orders)
+    told = Q(pk__in=guests.values("order_line__order"))
+    known = list(orders.filter(told | Q(contact__isnull=False) | Q(address__isnull=False)))
     contacts = OrderContact.objects.filter(order__in=known)
     _strike_out(contacts.values_list("email", flat=True))
     contacts.delete()
     DeliveryAddress.objects.filter(order__in=known).delete()
+    guests.delete()  # with what they answered
     owed = Message.objects.filter(subject_type=kind_of(Order), subject_uuid__in=[order.uuid for order in known])
     owed.filter(status=Message.Status.OWED).update(status=Message.Status.DROPPED, leased_until=None, last_error="")
     OrderEvent.objects.bulk_create(OrderEvent(order=order, kind="contact_erased", by=by) for order in known)

@@ -181,8 +181,9 @@ def _describe(line: Line) -> str:
     """What of a line the shopper agrees to."""
     offer = line.slot or line.zone or line.voucher
     until = line.cancel_until if line.entry else None  # that of goods may be reckoned from the moment of ordering
+    begins = line.entry.starts_at if line.entry else None
     title = line.title if offer else ""
-    return f"{offer and offer.uuid} {title} {line.total} {line.tax_rate} {until} {line.kept_percent}"
+    return f"{offer and offer.uuid} {title} {line.total} {line.tax_rate} {begins} {until} {line.kept_percent}"
 
 
 # --- Making one -------------------------------------------------------------------------------------------------------
@@ -210,6 +211,8 @@ def _check_basket(quote: Quote) -> None:
             check_line(item.thing, item.quantity, item.price_kind)
         except Unavailable as unavailable:
             quote.say("basket", str(unavailable))
+    for sentence in quote.basket.beyond_caps:
+        quote.say("basket", _("%(reason)s Please take fewer.") % {"reason": sentence})
     if quote.basket.prices_rose:
         quote.say("basket", _("Some prices have gone up. Please look at them before you go on."))
 

@@ -1,6 +1,6 @@
 """What becomes of an order after it was placed: confirmed, revived, let go, completed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -10,12 +10,13 @@ from django.utils.translation import gettext as _
 
 from bookings import capacity
 from bookings import services as bookings
-from bookings.models import Booking, Hold
+from bookings.models import Booking, Entry, Hold
 from cart import services as carts
 from cart.basket import hold_still
 from cart.models import Cart
 from cartsite.celery import soon
 from cartsite.models import Case, Message, User
+from orders import replacing
 from orders.models import LineFact, Order, OrderLine
 from orders.tasks import send_owed_mail
 from orders.worth import worth_of
@@ -40,7 +41,7 @@ def take_over_guest_orders(user: User, emails: Iterable[str]) -> int:
 def _join_account(user: User, order_ids: list[int]) -> int:
     if not hold_still(user):
         return 0
-    guests = Order.objects.select_for_update(no_key=True).filter(pk__in=order_ids, user=None).order_by("pk")
+    guests = Order.objects.select_for_update(no_key=True).filter(pk__in=order_ids, user=None).order_by("-pk")
     joined = list(guests)
     for order in joined:
         order.user = user
@@ -72,61 +73,89 @@ def confirm(order: Order, *, cause: str, by: User | None = None) -> bool:
     """The money is ours: make good on what was bought. Only the call that moves the order does anything."""
     if not order.move_to(Order.Status.CONFIRMED, cause=cause, by=by):
         return False
-    _make_good(order)
+    _make_good(order, by=by)
     return True
 
 
+# Where a line's places are to be, by its primary key, if not at the entry that was ordered.
+Instead = Mapping[int, Entry]
+
+
 @transaction.atomic
-def revive(order: Order, *, cause: str, by: User | None = None) -> bool:
+def revive(order: Order, *, cause: str, by: User | None = None, instead: Instead | None = None) -> bool:
     """Confirm an order that had let its capacity go, claiming all of it again first; False if there is no room.
 
     A machine (`by` nobody) revives expired orders only: what a person cancelled stays so until a person says otherwise.
     """
     come_from = Order.REVIVES_FROM if by else [Order.Status.EXPIRED]
-    lines = list(order.lines.select_related("product", "entry", "slot", "voucher"))
-    if any(line.entry and line.entry.closes_at <= timezone.now() for line in lines):
+    lines = list(order.lines.select_related("product", "entry__calendar", "slot", "voucher"))
+    entries = _entries_of(lines, instead or {})
+    if any(entry.closes_at <= timezone.now() for entry in entries.values()):
         return False
-    if LineFact.objects.filter(line__order=order).exists():
+    if sum_facts(order):
         return False  # some of it was called off before all of it was: what was written down of that stays so
     try:
         with transaction.atomic():
             if not order.move_to(Order.Status.CONFIRMED, cause=cause, by=by, come_from=come_from):
                 return False
-            _claim_again(lines)
-            _make_good(order)
+            _claim_again(lines, entries)
+            if not replacing.resume(order):
+                raise capacity.SoldOut([])  # what it was to replace is gone
+            _make_good(order, by=by, instead=instead)
     except capacity.SoldOut:
         order.refresh_from_db(fields=["status"])
         return False
     return True
 
 
-def _claim_again(lines: Iterable[OrderLine]) -> None:
+def _entries_of(lines: Iterable[OrderLine], instead: Instead) -> dict[int, Entry]:
+    """Where the places of these lines are to be, by the lines' primary keys."""
+    return {line.pk: instead.get(line.pk, line.entry) for line in lines if line.entry is not None}
+
+
+def _claim_again(lines: Iterable[OrderLine], entries: Mapping[int, Entry]) -> None:
     """Fresh holds without end for every scarce line; SoldOut if there is no room for all of them."""
-    scarce = [line for line in lines if line.pool_id is not None]
-    holds = capacity.claim_all([(line.pool_id or 0, line.quantity) for line in scarce], until=None)
-    for line, hold in zip(scarce, holds, strict=True):
+    pools = {line: entries[line.pk].pool_id if line.pk in entries else line.pool_id for line in lines}
+    scarce = [(line, pool) for line, pool in pools.items() if pool is not None]
+    holds = capacity.claim_all([(pool, line.quantity) for line, pool in scarce], until=None)
+    for (line, _pool), hold in zip(scarce, holds, strict=True):
         line.hold = hold
-    OrderLine.objects.bulk_update(scarce, ["hold"])
+    OrderLine.objects.bulk_update([line for line, _pool in scarce], ["hold"])
 
 
-def _make_good(order: Order) -> None:
-    """Issue places and owe the confirmation. A place at an entry that was called off is a case, not a booking."""
+def _make_good(order: Order, *, by: User | None, instead: Instead | None = None) -> None:
+    """Issue places, let those go that they replace, and owe the confirmation.
+
+    A place at an entry that was called off is a case, not a booking; and so is one that was to replace another which
+    does not stand any more.
+    """
     places = list(order.lines.filter(kind=OrderLine.Kind.ENTRY, hold__isnull=False).select_related("entry"))
-    called_off = [line for line in places if line.entry and line.entry.cancelled_at]
+    entries = _entries_of(places, instead or {})
+    called_off = [line for line in places if entries[line.pk].cancelled_at]
     for line in called_off:
-        Case.open(
-            Case.Kind.ENTRY_CANCELLED,
-            line,
-            _("%(title)s was paid for in order %(number)s, but it is cancelled: the money must go back.")
-            % {"title": line.title, "number": order.number},
-            at_stake=worth_of(line),
+        _open_called_off(
+            line, _("%(title)s was paid for in order %(number)s, but it is cancelled: the money must go back.")
+        )
+    wanted = [line for line in places if line not in called_off]
+    in_vain, left = replacing.take_over(order, wanted, by=by)
+    for line in in_vain:
+        _open_called_off(
+            line, _("%(title)s was paid for in order %(number)s, but what it replaces is gone: the money must go back.")
         )
     bookings.issue(
-        bookings.Sale(order_line=line.pk, entry=line.entry_id or 0, hold=line.hold_id or 0)
-        for line in places
-        if line not in called_off
+        bookings.Sale(order_line=line.pk, entry=entries[line.pk].pk, hold=line.hold_id or 0)
+        for line in wanted
+        if line not in in_vain
     )
     owe_mail(order, "confirmation", which_time(order, Order.Status.CONFIRMED))
+    for before in left:
+        _complete_if_accounted_for(before)
+
+
+def _open_called_off(line: OrderLine, what_happened: str) -> None:
+    """A case for a line that was paid for in vain; `what_happened` has room for its title and the order's number."""
+    facts = {"title": line.title, "number": line.order.number}
+    Case.open(Case.Kind.ENTRY_CANCELLED, line, what_happened % facts, at_stake=worth_of(line))
 
 
 @transaction.atomic
@@ -139,10 +168,13 @@ def let_go(order: Order, cart: Cart | None) -> bool:
     if not order.move_to(order.closing_to, cause=closer, by=order.closing_user):
         return False
     lines = list(order.lines.all())
-    if cart is None:
+    is_move = replacing.is_move(order)
+    if cart is None or is_move:  # what was only to be moved goes into no basket
         capacity.give_back(line.hold_id for line in lines if line.hold_id)
     else:
         _put_back(cart, lines)
+    if is_move:
+        replacing.let_stand(order)
     _tell_of_end(order, closer)
     return True
 
@@ -185,10 +217,10 @@ def _give_spare_back(cart: Cart, holds: dict[int, Hold], spare: list[int]) -> No
 def cancel_confirmed(order: Order, *, by: User | None, cause: str) -> bool:
     """A confirmed order is called off: its places and stock are freed. Money goes back by a refund, not by this.
 
-    False once anything of it was collected or attended.
+    False once anything of it was collected or attended, and while an unpaid order is to replace places of it.
     """
     order = lock(order.pk)
-    if LineFact.objects.filter(line__order=order).exclude(kind=LineFact.Kind.CANCELLED).exists():
+    if sum_facts(order).keys() - {LineFact.Kind.CANCELLED} or replacing.pending_for(order):
         return False
     if not order.move_to(Order.Status.CANCELLED, cause=cause, by=by, come_from=[Order.Status.CONFIRMED]):
         return False
@@ -252,18 +284,22 @@ def collect_rest(line: OrderLine, *, by: User) -> bool:
 
 
 @transaction.atomic
-def cancel_some(line: OrderLine, quantity: int, *, by: User | None) -> None:
-    """Call off so many of a confirmed order's line: goods go back on sale, places (the last ones issued) too.
+def cancel_some(line: OrderLine, quantity: int, *, by: User | None, places: Sequence[Booking] = ()) -> None:
+    """Call off so many of a confirmed order's line: goods go back on sale, places too: those named, or the last ones.
 
     Money goes back by a refund, not by this. Raises CannotRecord.
     """
     _lock_all_it_holds(lock(line.order_id))
     record_fact(line, LineFact.Kind.CANCELLED, quantity, by=by)
     if line.kind == OrderLine.Kind.ENTRY:
-        places = line.bookings.filter(status=Booking.Status.CONFIRMED).order_by("-pk")[:quantity]
-        capacity.give_back(bookings.call_off(places))
+        capacity.give_back(bookings.call_off(places or last_places(line, quantity)))
     else:
         _free_handover(line.order)
+
+
+def last_places(line: OrderLine, quantity: int) -> list[Booking]:
+    """So many places of a line that stand, the last ones issued first."""
+    return list(line.bookings.filter(status=Booking.Status.CONFIRMED, moving_to=None).order_by("-pk")[:quantity])
 
 
 def _lock_all_it_holds(order: Order) -> None:
@@ -280,6 +316,12 @@ def _free_handover(order: Order) -> None:
     if all(line.quantity == line.cancelled for line in goods):
         fees = order.lines.filter(kind=OrderLine.Kind.FEE, hold__isnull=False)
         capacity.give_back(fees.values_list("hold_id", flat=True))
+
+
+def sum_facts(order: Order) -> dict[str, int]:
+    """How many of all that an order holds were collected, attended, missed or cancelled, without what was taken back."""
+    sums = LineFact.objects.filter(line__order=order).values_list("kind").annotate(sum=Sum("quantity"))
+    return {kind: quantity for kind, quantity in sums if quantity}
 
 
 def count_open(line: OrderLine) -> int:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from cartsite.templatetags.shop import in_words
+from orders import told
 from orders.models import Order, OrderEvent, OrderLine
 
 Sentence = str | Promise
@@ -30,7 +32,11 @@ EVENTS: dict[str, Sentence] = {
     "line_attended": _("%(title)s: %(quantity)s attended."),
     "line_missed": _("%(title)s: %(quantity)s missed."),
     "line_cancelled": _("%(title)s: %(quantity)s cancelled."),
+    "line_undone": _("%(title)s: the last entry at the door was a mistake, and was taken back."),
+    "entry_called_off": _("The co-operative called off %(title)s."),
+    "entry_rescheduled": _("The co-operative changed the time of %(title)s from %(was)s to %(now)s."),
     "mail_failed": _("A mail to you could not be delivered."),
+    "attendees_changed": _("It was changed who comes."),
     "joined_account": _("The order was added to your account."),
     "refund_approved": _("A refund of %(amount)s was approved."),
     "refund_turned_down": _("The refund of %(amount)s was not sent after all."),
@@ -64,6 +70,8 @@ MAILS: dict[str, Sentence] = {
     "refund": _("We wrote to you about your money back."),
     "late_payment": _("We wrote to you that your money had come too late."),
     "reminder": _("We sent you a reminder of what you booked."),
+    "moved": _("We wrote to you that places were moved."),
+    "rescheduled": _("We wrote to you about the new time."),
     "link": _("We sent you the link to this order again."),
 }
 
@@ -99,7 +107,9 @@ def _of_events(order: Order, titles: dict[str, str]) -> list[Moment]:
 
 
 def _sentence_for(event: OrderEvent) -> Sentence:
-    """What is said of such an event; nothing if that is not known here."""
+    """What is said of such an event; nothing if that is not known here, or follows from another."""
+    if event.cause == Order.REOPENED:
+        return ""
     return MAILS.get(event.data["mail"], "") if event.kind == MAIL_SENT else EVENTS.get(event.kind, "")
 
 
@@ -110,8 +120,17 @@ def _facts_of(event: OrderEvent, titles: dict[str, str], asked: dict[str, str], 
     return {
         "amount": in_words(Decimal(amount), currency),
         "quantity": data.get("quantity", ""),
-        "title": titles.get(data.get("line", ""), ""),
+        "title": titles.get(data.get("line", ""), data.get("title", "")),
+        "was": _moment(data, "from"),
+        "now": _moment(data, "to"),
     }
+
+
+def _moment(data: dict[str, Any], name: str) -> str:
+    """A moment that an event names, on the clock of the zone that it names; nothing if it names none."""
+    if "zone" not in data or name not in data:
+        return ""
+    return told.moment(datetime.fromisoformat(data[name]), ZoneInfo(data["zone"]))
 
 
 def _of_money(movement: Any) -> Moment | None:

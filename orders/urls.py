@@ -2,7 +2,21 @@
 
 from django.urls import path
 
-from orders.views import again, calendar, cancelling, checkout, finding, late, mine, pages, paying, privacy, receipt
+from orders.views import (
+    again,
+    attendees,
+    calendar,
+    cancelling,
+    checkout,
+    finding,
+    late,
+    mine,
+    pages,
+    paying,
+    privacy,
+    receipt,
+    tickets,
+)
 
 app_name = "orders"
 urlpatterns = [
@@ -17,8 +31,10 @@ urlpatterns = [
     path("orders/<slug:number>/keep/", paying.keep, name="keep"),
     path("orders/<slug:number>/late-payment/", late.late_payment, name="late_payment"),
     path("orders/<slug:number>/cancel/", cancelling.cancel, name="cancel"),
+    path("orders/<slug:number>/attendees/", attendees.attendees, name="attendees"),
     path("orders/<slug:number>/receipt/", receipt.receipt, name="receipt"),
     path("orders/<slug:number>/again/", again.again, name="again"),
+    path("orders/<slug:number>/tickets/", tickets.tickets, name="tickets"),
     path("orders/<slug:number>/calendar.ics", calendar.calendar, name="calendar"),
     path("account/data/", privacy.your_data, name="your_data"),
     path("account/data/export/", privacy.export_data, name="export_data"),

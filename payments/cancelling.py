@@ -114,11 +114,11 @@ def _send_back(order: Order, wishes: list[Wish]) -> list[Refund]:
         except CannotRefund as refusal:
             missed, why = missed + wish.amount, str(refusal)
     if missed:
-        _ask_a_person(order, missed, why)
+        ask_a_person(order, missed, why)
     return asked
 
 
-def _ask_a_person(order: Order, missed: Decimal, why: str) -> None:
+def ask_a_person(order: Order, missed: Decimal, why: str) -> None:
     """So much must go back by hand: a case of its own, or on top of what the locked order's open one is about."""
     what_happened = _("Order %(number)s: something was called off, and its money must go back. %(why)s")
     said = what_happened % {"number": order.number, "why": why}

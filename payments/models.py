@@ -138,6 +138,10 @@ class RefundBatch(models.Model):
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="refund_batches")
+    # Where places go as long as there is room, instead of money going back.
+    move_to = models.ForeignKey(
+        Entry, null=True, blank=True, on_delete=models.PROTECT, related_name="+", editable=False
+    )
     reason = models.CharField(max_length=300, help_text=_("Why, without personal data."))
     made_at = models.DateTimeField(default=timezone.now)
     made_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")

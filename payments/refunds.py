@@ -6,7 +6,7 @@ it done. In any doubt it stays in doubt, and no machine ever sends it again.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -20,7 +20,7 @@ from orders import services as orders
 from orders.models import Order, OrderLine
 from orders.worth import worth_of
 from payments import events, ledger, schedule, sumup
-from payments.models import Payment, Refund, RefundQuerySet
+from payments.models import Payment, Refund, RefundBatch, RefundQuerySet
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class Wish:
     reason: str  # without personal data
     by: User | None  # None: the shopper, or a rule that was promised to them
     line: OrderLine | None = None
+    batch: RefundBatch | None = None  # the refunds that it is approved with
 
 
 # --- Asking and approving ---------------------------------------------------------------------------------------------
@@ -57,6 +58,7 @@ def request(payment: Payment, wish: Wish) -> Refund:
         order=order,
         payment=payment,
         line=wish.line,
+        batch=wish.batch,
         transaction_id=name,
         amount=wish.amount,
         currency=payment.currency,
@@ -85,7 +87,7 @@ def request_from_order(order: Order, wish: Wish) -> list[Refund]:
     asked, left = [], wish.amount
     for payment in order.payments.filter(status=Payment.Status.CAPTURED).order_by("-pk"):
         while (part := min(left, ledger.refundable(payment))) > 0:  # again where it has several transactions
-            asked.append(request(payment, Wish(part, wish.reason, wish.by, wish.line)))
+            asked.append(request(payment, replace(wish, amount=part)))
             left -= part
     if left > 0:
         raise CannotRefund(_("%(left)s of it did not come by card: that goes back by hand.") % {"left": left})
@@ -149,10 +151,16 @@ def give_by_hand(order: Order, wish: Wish) -> Refund:
 
 @transaction.atomic
 def prepare_for_called_off(order: Order) -> None:
-    """Ask for what was paid for places at entries that had been called off; staff only have to approve it."""
-    for line in order.lines.filter(entry__cancelled_at__isnull=False, bookings=None, refunds=None, total__gt=0):
+    """Ask for what was paid for places that could not be issued; staff only have to approve it.
+
+    Their entries had been called off, or the places that they were to replace did not stand any more.
+    """
+    in_vain = Case.objects.unresolved().filter(kind=Case.Kind.ENTRY_CANCELLED).values("subject_uuid")
+    for line in order.lines.filter(uuid__in=in_vain, bookings=None, refunds=None, total__gt=0):
+        why = _("The event was called off.") if line.entry and line.entry.cancelled_at else _("It could not be moved.")
         try:
-            request_from_order(order, Wish(worth_of(line), _("The event was called off."), None, line))
+            batch = RefundBatch.objects.filter(entry=line.entry_id).order_by("pk").last()
+            request_from_order(order, Wish(worth_of(line), why, None, line, batch))
         except CannotRefund as refusal:
             logger.warning("No refund was prepared for line %s: %s", line.uuid, refusal)
 
@@ -361,7 +369,7 @@ def retry(refund: Refund, *, by: User, note: str) -> Refund:
             raise CannotRefund(_("It was never sent. Ask for a new refund instead."))
         if hasattr(refund, "retried_as"):
             raise CannotRefund(_("It was tried again already."))
-        fresh = request(refund.payment, Wish(refund.amount, refund.reason, by, refund.line))
+        fresh = request(refund.payment, Wish(refund.amount, refund.reason, by, refund.line, refund.batch))
         fresh.retry_of, fresh.note = refund, note
         fresh.save(update_fields=["retry_of", "note"])
         approve(fresh, by=by)

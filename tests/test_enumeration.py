@@ -34,6 +34,7 @@ PUBLIC, ORDER, ITEM, MERGE, TOKEN, SIBLING = "public", "order", "item", "merge",
 GUESSABLE = {
     "bookings:calendar": PUBLIC,
     "bookings:entry": PUBLIC,
+    "bookings:feed": PUBLIC,
     "openid_connect_login": PUBLIC,  # which account services there are is on the sign-in page
     "openid_connect_callback": PUBLIC,
     "cart:update": ITEM,
@@ -48,6 +49,7 @@ GUESSABLE = {
     "orders:keep": ORDER,
     "orders:late_payment": ORDER,
     "orders:cancel": ORDER,
+    "orders:attendees": ORDER,
     "orders:receipt": ORDER,
     "orders:again": ORDER,
     "orders:calendar": ORDER,

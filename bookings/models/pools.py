@@ -73,3 +73,8 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} x {self.pool_id}"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its time has passed: until somebody needs the room it still takes it up."""
+        return self.until is not None and self.until <= timezone.now()

@@ -1,12 +1,14 @@
 """Who waits for a place at something that is sold out."""
 
 import uuid
+from decimal import Decimal
 from typing import Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Upper
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext_lazy as _
@@ -24,6 +26,11 @@ class WaiterQuerySet(models.QuerySet["Waiter"]):
     def in_turn(self) -> Self:
         """Those who still wait, the first in line first."""
         return self.filter(status=Waiter.Status.WAITING).order_by("place", "pk")
+
+    def active(self) -> Self:
+        """Those who wait or have an offer, with what an offer depends on loaded."""
+        active = self.filter(status__in=[Waiter.Status.WAITING, Waiter.Status.OFFERED])
+        return active.select_related("entry__calendar", "entry__pool", "price_kind", "hold")
 
 
 class Waiter(models.Model):
@@ -57,6 +64,8 @@ class Waiter(models.Model):
     )
     offer_until = models.DateTimeField(null=True, blank=True, editable=False)
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
+    # When it came to its end, taken or not: the personal data go a while after that.
+    ended_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = WaiterQuerySet.as_manager()
 
@@ -82,3 +91,28 @@ class Waiter(models.Model):
 
     def __str__(self) -> str:
         return str(self.uuid)[:8]
+
+    def get_absolute_url(self) -> str:
+        return reverse("bookings:waiting", args=[self.uuid])
+
+    @property
+    def secret_link(self) -> str:
+        """The address (with host) that shows their place in the line to whoever has it."""
+        return f"{settings.PUBLIC_URL}{self.get_absolute_url()}?key={self.key}"
+
+    @property
+    def has_offer(self) -> bool:
+        """Whether places are held for them at this moment."""
+        until, hold = self.offer_until, self.hold
+        is_held = until is not None and until > timezone.now() and hold is not None and hold.quantity > 0
+        return self.status == self.Status.OFFERED and is_held
+
+    @property
+    def price_wished(self) -> PriceKind | None:
+        """Which of the entry's other prices they asked for; None for its own, also where that one is no more."""
+        return self.price_kind if self.price_kind and self.price_kind.archived_at is None else None
+
+    @property
+    def unit_price(self) -> Decimal:
+        """What one place costs them now, in the shop's currency."""
+        return self.price_wished.price if self.price_wished else self.entry.price

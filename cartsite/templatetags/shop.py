@@ -49,6 +49,13 @@ def local_time(moment: datetime, zone: ZoneInfo | None = None) -> str:
 
 
 @register.filter
+def comes_twice(moment: datetime, zone: ZoneInfo | None = None) -> bool:
+    """Whether the clock there shows this time of day twice that day, since it is put back: then say which is meant."""
+    local = timezone.localtime(moment, zone)
+    return local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+
+
+@register.filter
 def iso(moment: datetime) -> str:
     """A moment as a machine reads it, in UTC."""
     return moment.astimezone(ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 from bookings.models import Entry, PriceKind
 from cart.filling import add_again
 from cart.models import Product
-from cart.visitors import open_cart_for, set_cart_cookie
+from cart.visitors import TooManyPlaces, check_places, open_cart_for, set_cart_cookie
 from cartsite import limits
 from cartsite.sorry import too_many
 from orders import access
@@ -25,9 +25,14 @@ def again(request: HttpRequest, number: str) -> HttpResponse:
     order = access.find_order(request, number)
     if not limits.is_within(request, "hold"):
         return too_many(request)
-    with transaction.atomic():
-        cart, token = open_cart_for(request)
-        gone = add_again(cart, _things_of(order))
+    things = _things_of(order)
+    try:
+        with transaction.atomic():
+            cart, token = open_cart_for(request)
+            gone = add_again(cart, things)
+            check_places(request, sum(quantity for thing, quantity, _kind in things if isinstance(thing, Entry)))
+    except TooManyPlaces:
+        return too_many(request)
     for sentence in gone:
         messages.warning(request, sentence)
     if not gone:

@@ -1,18 +1,21 @@
 """Checkout: how it is handed over, who orders, a last look at exactly what will be charged, and the way to SumUp."""
 
+from collections.abc import Mapping, Sequence
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from cart.services import token_after_order
-from cart.visitors import basket_for, set_cart_cookie, token_of, user_of
+from cart.services import Basket, token_after_order
+from cart.visitors import TooManyPlaces, basket_for, keep_longer, set_cart_cookie, token_of, user_of
 from cartsite import limits
 from cartsite.http import wants_fragment
 from cartsite.sorry import too_many
-from orders import access
-from orders.forms import CheckoutForm, ChoicesForm
+from orders import access, attendees
+from orders.attendees import Asked, Guest, Reader
+from orders.forms import AttendeesForm, CheckoutForm, ChoicesForm
 from orders.placing import CannotPlace, place
 from orders.quoting import make_quote
 from orders.views.paying import go_and_pay
@@ -21,14 +24,28 @@ from orders.views.paying import go_and_pay
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def checkout(request: HttpRequest) -> HttpResponse:
-    """The review of what will be charged. A POST shows it with what was chosen (`update`), or places the order."""
+    """The review of what will be charged. A POST shows it with what was chosen (`update`, or `keep`, which holds
+    the places longer), or places the order."""
     if request.method != "POST":
         return _review(request, ChoicesForm(), None)
     if request.POST.get("voucher") and not limits.is_within(request, "voucher"):
         return too_many(request)
+    if "keep" in request.POST:
+        return _keep_longer(request)
     if "update" in request.POST:
         return _review(request, ChoicesForm(request.POST), None)
     return _place(request)
+
+
+def _keep_longer(request: HttpRequest) -> HttpResponse:
+    """Hold what is in the basket longer, and show the page again with all that was typed; each line says if it is held."""
+    if not limits.is_within(request, "hold"):
+        return too_many(request)
+    try:
+        keep_longer(request)
+    except TooManyPlaces:
+        return too_many(request)
+    return _review(request, ChoicesForm(request.POST), None)
 
 
 def _review(
@@ -46,6 +63,7 @@ def _review(
         "basket": basket,
         "quote": quote,
         "choices": choices,
+        "who": _who_comes(request, basket, is_judged=form is not None),
         "form": _with(fresh, form) if form else _untried(request, fresh),
         "amiss": [problem.sentence for problem in quote.problems if problem.about == "basket"],
         "reasons": _not_beside_a_field(reasons, choices),
@@ -53,6 +71,14 @@ def _review(
     if "update" in request.POST and wants_fragment(request):
         return render(request, "orders/_checkout_review.html", context)
     return render(request, "orders/checkout.html", context, status=422 if form else 200)
+
+
+def _who_comes(request: HttpRequest, basket: Basket, *, is_judged: bool) -> AttendeesForm:
+    """The form of who comes to what is in the basket now, with all that was typed; judged once sent to go on."""
+    asked = attendees.about_basket(basket.items)
+    if is_judged:
+        return AttendeesForm(asked, request.POST)
+    return AttendeesForm(asked, so_far=request.POST.dict())
 
 
 def _untried(request: HttpRequest, fresh: dict[str, str]) -> CheckoutForm:
@@ -94,11 +120,24 @@ def _place(request: HttpRequest) -> HttpResponse:
             name=data["name"],
             email=data["email"],
             chosen=choices.choices,
+            attendees=_reader_of(request),
         )
     except CannotPlace as refusal:
         return _review(request, choices, form, refusal.reasons)
     answer = access.remember(request, go_and_pay(request, order), order)
     return set_cart_cookie(answer, token_after_order(token_of(request)))
+
+
+def _reader_of(request: HttpRequest) -> Reader:
+    """Reads who comes from what was typed; what is wrong is said beside its field once the page is shown again."""
+
+    def read(asked: Sequence[Asked]) -> Mapping[str, Guest]:
+        form = AttendeesForm(asked, request.POST)
+        if not form.is_valid():
+            raise CannotPlace
+        return form.guests
+
+    return read
 
 
 @require_safe

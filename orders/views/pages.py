@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from bookings.models import Booking
 from cartsite.http import wants_fragment
 from cartsite.models import Case
-from orders import access, timeline
+from orders import access, attendees, timeline
 from orders.models import Order, OrderLine
 from orders.views.late import late_money
 from orders.views.paying import progress
@@ -63,6 +63,7 @@ def _context(order: Order) -> dict[str, Any]:
         "has_places": any(
             booking.status == Booking.Status.CONFIRMED for line in lines for booking in line.bookings.all()
         ),
+        **_who_comes(order, lines),
         "has_receipt": has_receipt(order, told["money"]),
         "statement_name": settings.STATEMENT_NAME,
         "contact": getattr(order, "contact", None),
@@ -70,9 +71,20 @@ def _context(order: Order) -> dict[str, Any]:
     }
 
 
+def _who_comes(order: Order, lines: Iterable[Any]) -> dict[str, Any]:
+    """Each place that something is asked about, with whoever comes, and whether that may still be changed."""
+    places = [booking for line in lines for booking in line.bookings.all() if attendees.is_told(booking)]
+    if not order.is_sold:
+        return {"guests": [], "can_change_guests": False}
+    return {
+        "guests": [(booking, attendees.guest_of(booking)) for booking in places],
+        "can_change_guests": any(attendees.can_change(booking) for booking in places),
+    }
+
+
 def _lines_of(order: Order) -> Iterable[Any]:
     """The lines, each with how many of it were `counted` for already, and how many of those `cancelled`."""
-    bookings = Prefetch("bookings", Booking.objects.order_by("pk"))
+    bookings = Prefetch("bookings", attendees.with_guests(Booking.objects.order_by("pk")))
     lines = order.lines.select_related("stall", "entry__calendar", "slot", "zone").prefetch_related(bookings)
     return lines.with_counts()
 

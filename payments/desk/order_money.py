@@ -147,7 +147,7 @@ def ways_for(order: Order, *, may_approve: bool) -> list[Way]:
     """What may be done about the order's money now; the services decide in the end."""
     money = ledger.money_of(order)
     possible = {
-        Way.CANCEL: order.status == Order.Status.CONFIRMED and not order.lines.filter(facts__isnull=False).exists(),
+        Way.CANCEL: order.status == Order.Status.CONFIRMED and not orders.sum_facts(order),
         Way.LET_GO: order.is_awaiting_payment and not order.is_closing,
         Way.PARTS: order.status == Order.Status.CONFIRMED and bool(open_lines(order)),
         Way.AMOUNT: money_states.by_card(order) > 0,

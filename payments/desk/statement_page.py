@@ -1,6 +1,5 @@
 """The stall statement as a page and as a file: which days and whose, and its rows in the order of the columns."""
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from cart.models import Stall
+from cartsite import sheets
 from payments.desk import fields
 from payments.statements import Row, Statement, statement
 
@@ -27,7 +27,6 @@ COLUMNS = {
     "paid_out": gettext_lazy("Paid out"),
     "at_sumup": gettext_lazy("Still at SumUp"),
 }
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class PeriodForm(forms.Form):
@@ -93,19 +92,10 @@ def _line(name: str, row: Row) -> Line:
 
 def answer_csv(sheet: Sheet, form: PeriodForm) -> HttpResponse:
     """The sheet as a file for a spreadsheet: amounts with a point, in UTF-8."""
-    name = "stalls-{first}-{last}.csv".format(**form.cleaned_data)
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    response = HttpResponse(content_type="text/csv; charset=utf-8", headers=headers)
-    csv.writer(response).writerows(_rows_of(sheet))
-    return response
+    return sheets.answer_csv("stalls-{first}-{last}.csv".format(**form.cleaned_data), _rows_of(sheet))
 
 
 def _rows_of(sheet: Sheet) -> Iterator[list[str]]:
     yield sheet.headers
     for line in [*sheet.lines, sheet.total]:
-        yield [_as_text(line.name), *map(str, line.amounts)]
-
-
-def _as_text(name: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
-    return f"'{name}" if name.startswith(FORMULA_STARTS) else name
+        yield [sheets.as_text(line.name), *map(str, line.amounts)]

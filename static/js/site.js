@@ -7,7 +7,9 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
 });
 
 // Whoever pressed a button that is gone now goes on where it was, and not at the top of the page.
+// (Nobody pressed anything where the time of a hold was over.)
 document.addEventListener("htmx:afterSettle", ({ detail }) => {
+  if (detail.requestConfig?.triggeringEvent?.type === "over") return;
   if (document.activeElement === document.body && detail.target.tabIndex === -1) detail.target.focus();
 });
 
@@ -24,3 +26,18 @@ document.addEventListener("htmx:afterOnLoad", ({ detail }) => {
   sayWhetherLost(!isOurs(detail.xhr));
   if (detail.xhr.status < 400) takeBack();
 });
+
+// When something begins and ends on the visitor's own clock, where that shows another time than the calendar's.
+const onOwnClock = (said) => {
+  const say = (time, options) =>
+    new Intl.DateTimeFormat(document.documentElement.lang, options).format(new Date(time.dateTime));
+  const [starts, ends] = said.querySelectorAll("time");
+  const day = { weekday: "long", day: "numeric", month: "long" };
+  const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  const whole = { ...day, ...clock };
+  if (say(starts, whole) === say(starts, { ...whole, timeZone: said.dataset.zone })) return;
+  starts.textContent = say(starts, whole);
+  ends.textContent = say(ends, say(starts, day) === say(ends, day) ? clock : whole);
+  said.hidden = false;
+};
+document.querySelectorAll("[data-zone]").forEach(onOwnClock);

@@ -1,0 +1,102 @@
+"""Forms of the back office that show what saving comes to, and save only what was seen and agreed to."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldBooleanWidget
+
+from cartsite.backoffice import KeptAdmin, NoteForm, WithPages
+
+AGREED, BACK, NOTE = "agreed", "back", "note"
+OURS = {AGREED, BACK, NOTE, "csrfmiddlewaretoken"}
+
+
+class Ask(Exception):
+    """Nothing is saved yet: a page with these things on it asks whether it should be."""
+
+    def __init__(self, template: str, title: str, **shown: Any) -> None:
+        super().__init__(title)
+        self.template, self.title, self.shown = template, title, shown
+
+
+class Refused(Exception):
+    """It cannot be saved; what is wrong, by the field that says so."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__(" ".join(errors.values()))
+        self.errors = errors
+
+
+class Changed(Exception):
+    """Something happened while it was saved: it is asked again."""
+
+
+class AskingForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A form that can be shown again with what was refused after it was read."""
+
+    refused: ClassVar[Mapping[str, str]] = {}
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        for name, why in self.refused.items():
+            self.add_error(name if name in self.fields else None, why)
+        return data
+
+
+class ArchivableForm(AskingForm):
+    """A form with a box for what is no longer in use; nothing is ever deleted."""
+
+    archived = forms.BooleanField(label=_("Archived"), required=False, widget=UnfoldBooleanWidget())
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["archived"] = self.instance.archived_at is not None
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        self.instance.archived_at = (self.instance.archived_at or timezone.now()) if data.get("archived") else None
+        return data
+
+
+class AskingAdmin(WithPages, KeptAdmin):
+    """Rows whose saving may be asked about first. What was typed travels in the page that asks."""
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        return type(form)(form.__name__, (form,), {"refused": vars(request).get("refused", {})})
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Save, ask, or show the form again; what asks or refuses has undone its transaction."""
+        if BACK in request.POST:
+            vars(request)["refused"] = {"": _now("Nothing is saved yet.")}
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except Ask as question:
+            return self._ask(request, question)
+        except Changed:  # what was agreed to no longer holds
+            return self.changeform_view(request, object_id, form_url, extra_context)
+        except Refused as refusal:
+            vars(request)["refused"] = refusal.errors
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def _ask(self, request: HttpRequest, question: Ask) -> HttpResponse:
+        kept = [(name, value) for name, values in request.POST.lists() if name not in OURS for value in values]
+        return self.show_page(request, question.template, question.title, kept=kept, **question.shown)
+
+    def make_sure(
+        self, request: HttpRequest, template: str, title: str, *, fingerprint: str, needs_note: bool, **shown: Any
+    ) -> str:
+        """The note that staff gave, or nothing where none is needed; raises Ask unless they agreed to just this."""
+        agreed = request.POST.get(AGREED, "")
+        form = NoteForm(request.POST if agreed == fingerprint else None) if needs_note else None
+        if agreed == fingerprint and (form is None or form.is_valid()):
+            return form.cleaned_data[NOTE] if form else ""
+        has_changed = agreed not in ("", fingerprint)
+        raise Ask(template, title, form=form, fingerprint=fingerprint, has_changed=has_changed, **shown)

@@ -1,0 +1,94 @@
+"""The organiser changes when an entry is: everybody who has places there is told, and may have all their money back."""
+
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from psycopg.errors import ExclusionViolation
+
+from bookings.models import Booking, Entry
+from cartsite.celery import soon
+from cartsite.models import Message, User
+from orders.models import Order, OrderEvent
+from orders.tasks import send_owed_mail
+
+
+class CannotReschedule(Exception):
+    """Its time cannot be changed so; nothing has moved. The text says why, to staff."""
+
+
+class ResourceTaken(CannotReschedule):
+    """Another entry has its table, kiln or room at that time."""
+
+
+@transaction.atomic
+def reschedule(entry: Entry, starts_at: datetime, ends_at: datetime, *, by: User | None, reason: str) -> int:
+    """Let an entry be at another time (UTC); how many orders are told of it, by event and mail. The same time is none.
+
+    `reason` stays on the orders' records, without personal data. Baskets just show the new time. Whoever calls this in
+    the back office writes it down in the entry's history. Raises CannotReschedule, ResourceTaken.
+    """
+    now = Entry.objects.select_for_update(no_key=True).select_related(None).get(pk=entry.pk)
+    if (now.starts_at, now.ends_at) == (starts_at, ends_at):
+        return 0
+    if now.cancelled_at is not None:
+        raise CannotReschedule(_("It is called off."))
+    if ends_at <= starts_at:
+        raise CannotReschedule(_("It must end after it begins."))
+    concerned = _lock_orders(now)
+    changed = _change(now, starts_at, ends_at)
+    _free(changed)
+    _tell(concerned, now, changed, by=by, reason=reason)
+    entry.refresh_from_db(fields=["starts_at", "ends_at", "sequence", "rescheduled_at"])
+    return len(concerned)
+
+
+def _lock_orders(entry: Entry) -> list[Order]:
+    """The orders that have places there, or wait to be paid for some: held still until the transaction ends."""
+    has_places = Booking.objects.filter(entry=entry, status=Booking.Status.CONFIRMED).values("order_line__order")
+    waits = Q(status=Order.Status.AWAITING_PAYMENT, lines__entry=entry)
+    concerned = Order.objects.filter(Q(pk__in=has_places) | Q(pk__in=Order.objects.filter(waits).values("pk")))
+    return list(concerned.select_for_update(no_key=True).order_by("pk"))
+
+
+def _change(entry: Entry, starts_at: datetime, ends_at: datetime) -> Entry:
+    """The entry as it is then; the calendar files that people have know the newer one by its sequence."""
+    changed = Entry.objects.get(pk=entry.pk)
+    changed.starts_at, changed.ends_at = starts_at, ends_at
+    changed.sequence, changed.rescheduled_at = entry.sequence + 1, timezone.now()
+    try:
+        with transaction.atomic():
+            changed.save(update_fields=["starts_at", "ends_at", "sequence", "rescheduled_at"])
+    except IntegrityError as refusal:
+        if isinstance(refusal.__cause__, ExclusionViolation):
+            raise ResourceTaken(_("Another entry has %(what)s at that time.") % {"what": entry.resource}) from refusal
+        raise
+    return changed
+
+
+def _free(entry: Entry) -> None:
+    """Whoever does not like the new time gets everything back until it begins."""
+    standing = Booking.objects.filter(entry=entry, status=Booking.Status.CONFIRMED)
+    keys = list(standing.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+    Booking.objects.filter(pk__in=keys).update(free_until=entry.starts_at)
+
+
+def _tell(orders: list[Order], before: Entry, after: Entry, *, by: User | None, reason: str) -> None:
+    """Write it down on every order, and owe each of them one mail about it; a few statements for all of them."""
+    data = {
+        "entry": str(after.uuid),
+        "title": after.title,
+        "zone": after.calendar.time_zone,
+        "from": before.starts_at.isoformat(),
+        "to": after.starts_at.isoformat(),
+        "reason": reason,
+    }
+    OrderEvent.objects.bulk_create(
+        OrderEvent(order=order, kind="entry_rescheduled", cause=Order.Closer.STAFF, by=by, data=data)
+        for order in orders
+    )
+    Message.owe_all(orders, "rescheduled", f"{after.uuid}-{after.sequence}")
+    if orders:
+        soon(send_owed_mail)

@@ -1,0 +1,81 @@
+"""Tickets: what a sold place shows at the door, for whoever bought it and for the friend it is handed to."""
+
+from dataclasses import dataclass
+
+import segno
+from django.db.models import QuerySet
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+
+from bookings.models import Booking, Entry
+from orders.door import GONE
+from orders.guest_list import price_name
+from orders.models import Order
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """One place, and what it is worth at the door at this moment."""
+
+    booking: Booking
+    name: str  # of whoever comes, if we were told
+
+    @property
+    def entry(self) -> Entry:
+        return self.booking.entry
+
+    @property
+    def price_name(self) -> str:
+        return price_name(self.booking)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it lets somebody in, or has done so: only then is there anything to scan."""
+        return self.booking.status not in GONE and self.entry.cancelled_at is None
+
+    @property
+    def moved_to(self) -> Booking | None:
+        """The place that came instead of it; None where there is none, or one of several in another order."""
+        inside = getattr(self.booking, "moved_to", None)
+        there = list(self.booking.moving_to.bookings.all()[:2]) if self.booking.moving_to else []
+        return inside or (there[0] if len(there) == 1 else None)
+
+    @property
+    def code(self) -> str:
+        """Its code in groups that can be read aloud, such as BCDFG-HJKMN."""
+        return f"{self.booking.code[:5]}-{self.booking.code[5:]}"
+
+    @property
+    def qr(self) -> SafeString:
+        """Its bare code as a QR code: SVG for the page, black on nothing, named for those who cannot see it."""
+        return draw(self.booking.code, _("Code %(code)s") % {"code": self.code})
+
+
+def draw(code: str, name: str) -> SafeString:
+    """A QR code as SVG without styles, as wide as what it stands in; `name` is what a screen reader says."""
+    matrix = segno.make(code, micro=False)  # cameras of browsers read no Micro QR
+    svg = matrix.svg_inline(omitsize=True, title=name, svgclass="qr", lineclass="")
+    return mark_safe(svg.replace("<svg ", '<svg role="img" ', 1))  # noqa: S308 - segno escapes the title
+
+
+def of_order(order: Order) -> list[Ticket]:
+    """A ticket for every place of the order that stands, the soonest first."""
+    standing = _loaded().filter(order_line__order=order, entry__cancelled_at=None).exclude(status__in=GONE)
+    return [_ticket(booking) for booking in standing.order_by("entry__starts_at", "entry", "pk")]
+
+
+def of_booking(uuid: object) -> Ticket | None:
+    """The ticket of one place, by the booking's UUID; None if there is none."""
+    booking = _loaded().filter(uuid=uuid).first()
+    return _ticket(booking) if booking else None
+
+
+def _loaded() -> QuerySet[Booking]:
+    return Booking.objects.select_related(
+        "entry__calendar", "order_line__price_kind", "attendee", "moved_to", "moving_to"
+    )
+
+
+def _ticket(booking: Booking) -> Ticket:
+    attendee = getattr(booking, "attendee", None)
+    return Ticket(booking, attendee.name if attendee else "")

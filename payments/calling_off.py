@@ -1,0 +1,419 @@
+"""The co-operative calls an entry off: claims stop at once, and then order after order is put right.
+
+Places are moved to another entry where staff chose one and there is room; else they are called off, and all that was
+paid for them is asked to go back, as one batch of refunds that somebody approves. Each order is a transaction of its
+own, which leaves an event on it: so that whoever goes on after a crash, or beside somebody else, does nothing twice.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from bookings import capacity
+from bookings import services as places
+from bookings.models import Booking, Entry, Waiter
+from cart import services as carts
+from cart.models import Cart
+from cartsite.models import User
+from orders import moving, worth
+from orders import services as orders
+from orders.models import LineFact, Order, OrderEvent, OrderLine, OrderQuerySet
+from payments import cancelling, ledger, refunds, releasing
+from payments.models import Payment, Refund, RefundBatch
+from payments.refunds import Wish
+
+logger = logging.getLogger(__name__)
+
+NOTHING = Decimal("0.00")
+CALLED_OFF = "entry_called_off"
+# What is over for so long is not looked through again.
+LONG_OVER = timedelta(days=2)
+
+
+class CannotCallOff(Exception):
+    """The entry cannot be called off so, or its refunds cannot be approved yet; nothing has moved. The text says why."""
+
+
+# --- Beginning --------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def begin(entry: Entry, *, by: User, reason: str, move_to: Entry | None = None) -> RefundBatch:
+    """Call an entry off: from this commit on nobody can claim a place there. The batch, for `step` to go on with.
+
+    `reason`: without personal data, it stays on the refunds. `move_to`: where places go as long as there is room.
+    Raises CannotCallOff.
+    """
+    now = Entry.objects.select_for_update(no_key=True).get(pk=entry.pk)
+    if now.cancelled_at is not None:
+        raise CannotCallOff(_("It was called off already."))
+    if move_to is not None and not may_move_to(now, move_to):
+        raise CannotCallOff(_("Places cannot be moved there: it is over, called off, or has another price."))
+    Entry.objects.filter(pk=entry.pk).update(cancelled_at=timezone.now())
+    entry.refresh_from_db(fields=["cancelled_at"])
+    return RefundBatch.objects.create(entry=entry, reason=reason, made_by=by, move_to=move_to)
+
+
+def may_move_to(entry: Entry, other: Entry) -> bool:
+    """Whether places may go there when the entry is called off: what was paid must be what it costs."""
+    stands = other.cancelled_at is None and other.archived_at is None and other.starts_at > timezone.now()
+    return stands and other.pk != entry.pk and other.price == entry.price
+
+
+# --- Going on, order by order -----------------------------------------------------------------------------------------
+
+
+def step(batch: RefundBatch, most: int = 100) -> bool:
+    """Put up to `most` orders right, each on its own: one that fails delays no other. True once all are."""
+    failed = False
+    for key in _orders_left(batch).values_list("pk", flat=True)[:most]:
+        try:
+            _put_right(batch, key)
+        except Exception:
+            failed = True
+            logger.exception("Order %s could not be put right for batch %s; others go on.", key, batch.uuid)
+    return not failed and _finish(batch)
+
+
+def _orders_left(batch: RefundBatch) -> OrderQuerySet:
+    """Orders with places there, or that wait to be paid for some, which were not put right yet; the oldest first."""
+    done = OrderEvent.objects.filter(order=OuterRef("pk"), kind=CALLED_OFF, data__batch=str(batch.uuid))
+    confirmed = Booking.Status.CONFIRMED
+    has_places = Booking.objects.filter(order_line__order=OuterRef("pk"), entry=batch.entry_id, status=confirmed)
+    wants_some = OrderLine.objects.filter(order=OuterRef("pk"), entry=batch.entry_id)
+    sold = Q(Exists(has_places), status=Order.Status.CONFIRMED)
+    waits = Q(Exists(wants_some), status=Order.Status.AWAITING_PAYMENT)
+    return Order.objects.filter(sold | waits).exclude(Exists(done)).order_by("pk")
+
+
+def _finish(batch: RefundBatch) -> bool:
+    """Write down that nothing comes on top, if that is so."""
+    if _orders_left(batch).exists():
+        return False
+    RefundBatch.objects.filter(pk=batch.pk, prepared_at=None).update(prepared_at=timezone.now())
+    batch.refresh_from_db(fields=["prepared_at"])
+    return True
+
+
+@transaction.atomic
+def _put_right(batch: RefundBatch, key: int) -> None:
+    """One order (by primary key), unless somebody else was faster."""
+    cart = _cart_for(Order.objects.select_related("user").get(pk=key))
+    order = orders.lock(key)
+    if not _orders_left(batch).filter(pk=key).exists():
+        return
+    if order.is_awaiting_payment:
+        _let_go(batch, order, cart)
+    elif not _move(batch, order):
+        _call_off(batch, order)
+
+
+def sweep() -> None:
+    """Go on with every batch that is not prepared; and with what was sold at the very moment of calling off."""
+    for batch in _unfinished():
+        step(batch)
+
+
+def _unfinished() -> QuerySet[RefundBatch]:
+    late = Booking.objects.filter(
+        entry=OuterRef("entry"), status=Booking.Status.CONFIRMED, order_line__order__status=Order.Status.CONFIRMED
+    )
+    fresh = Q(Exists(late), made_at__gt=timezone.now() - LONG_OVER)
+    return RefundBatch.objects.filter(Q(prepared_at=None) | fresh).select_related("entry", "move_to", "made_by")
+
+
+# --- An order that is not paid ----------------------------------------------------------------------------------------
+
+
+def _cart_for(order: Order) -> Cart | None:
+    """Where the rest of an unpaid order goes back to: its user's basket. Of guests we know none: their mail leads on."""
+    if not order.is_awaiting_payment or order.user is None or order.user.erased_at is not None:
+        return None
+    return carts.open_cart("", order.user)[0]
+
+
+def _let_go(batch: RefundBatch, order: Order, cart: Cart | None) -> None:
+    """Begin its safe release; the timers go on with it. If it is paid all the same, its refund joins the batch."""
+    try:
+        releasing.begin(order, to=Order.Status.CANCELLED, by=Order.Closer.STAFF, user=batch.made_by, cart=cart)
+    except releasing.CannotRelease:
+        logger.warning("Order %s is not let go: its money is in doubt, and a case says so.", order.number)
+    quantity = sum(line.quantity for line in order.lines.filter(entry=batch.entry_id))
+    _record(batch, order, quantity, ends=True, was_paid=False)
+
+
+# --- An order that was paid: moved ------------------------------------------------------------------------------------
+
+
+def _standing(batch: RefundBatch, order: Order) -> list[Booking]:
+    """Its places there that nobody has used, line by line; however they came there."""
+    there = Booking.objects.filter(order_line__order=order, entry=batch.entry_id, status=Booking.Status.CONFIRMED)
+    return list(there.select_related("order_line__order", "entry__calendar").order_by("order_line", "-pk"))
+
+
+def _hold_still(standing: Iterable[Booking], *more: int) -> None:
+    """All holds, then all pools: what follows goes line by line."""
+    holds = capacity.lock(booking.hold_id for booking in standing)
+    capacity.lock_pools({*(hold.pool_id for hold in holds.values()), *more})
+
+
+def _move(batch: RefundBatch, order: Order) -> bool:
+    """Move all of its places there if staff chose where to and there is room for all of them."""
+    to, standing = batch.move_to, _standing(batch, order)
+    if to is None:
+        return False
+    _hold_still(standing, to.pool_id)
+    try:
+        with transaction.atomic():
+            for _line, group in groupby(standing, key=lambda booking: booking.order_line_id):
+                moving.move_in_place(
+                    list(group), to, by=batch.made_by, cause=Order.Closer.STAFF, free_until=to.starts_at
+                )
+    except (moving.CannotMove, capacity.SoldOut):
+        return False
+    _record(batch, order, len(standing), moved=True)
+    return True
+
+
+# --- An order that was paid: called off -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Share:
+    """What goes back of one line, in its order's currency: to the card, and what did not come by card."""
+
+    line: OrderLine
+    by_card: Decimal
+    by_hand: Decimal
+
+
+def _call_off(batch: RefundBatch, order: Order) -> None:
+    """Call all of its places there off, as far as they are not accounted for, and ask for all that was paid for them,
+    in whichever order; nothing is kept."""
+    standing = _not_accounted_for(_standing(batch, order))
+    pieces = _pieces(standing)
+    is_all = _is_all_of(order, len(standing))
+    _hold_still(standing)
+    if is_all:
+        orders.cancel_confirmed(order, by=batch.made_by, cause=Order.Closer.STAFF)
+    elif standing:
+        _call_some_off(order, standing, by=batch.made_by)
+    by_hand = _ask_back(batch, pieces)
+    _record(batch, order, len(standing), ends=is_all, by_hand=str(by_hand))
+    if standing and not is_all:
+        orders.owe_mail(order, "cancelled", f"called-off-{batch.uuid}")
+
+
+def _not_accounted_for(standing: list[Booking]) -> list[Booking]:
+    """Without those that staff have written down as missed: they stand, but nothing of their line is open."""
+    left: list[Booking] = []
+    for _line, group in groupby(standing, key=lambda booking: booking.order_line_id):
+        bookings = list(group)
+        left += bookings[: orders.count_open(bookings[0].order_line)]
+    return left
+
+
+def _pieces(standing: list[Booking]) -> list[worth.Piece]:
+    """What was paid for these places, by the lines that it was paid with."""
+    by_line = groupby(standing, key=lambda booking: booking.order_line_id)
+    groups = [list(group) for _line, group in by_line]
+    worths = [place for group in groups for place in worth.places_of(group[0].order_line, group)]
+    return [piece for place in worths for piece in place.pieces]
+
+
+def _is_all_of(order: Order, places: int) -> bool:
+    """Whether nothing of the order would be left, and nothing of it was used."""
+    lines = order.lines.filter(kind__in=OrderLine.GOODS).with_counts()
+    unused = not orders.sum_facts(order).keys() - {LineFact.Kind.CANCELLED}
+    return unused and places > 0 and sum(line.quantity - line.counted for line in lines) == places
+
+
+def _call_some_off(order: Order, standing: list[Booking], *, by: User) -> None:
+    for _line, group in groupby(standing, key=lambda booking: booking.order_line_id):
+        bookings = list(group)
+        orders.record_fact(bookings[0].order_line, LineFact.Kind.CANCELLED, len(bookings), by=by)
+    capacity.give_back(places.call_off(standing))
+
+
+def _ask_back(batch: RefundBatch, pieces: list[worth.Piece]) -> Decimal:
+    """Ask for these pieces to go back, each from the order that it was paid with; how much must go back by hand."""
+    for key in sorted({piece.line.order_id for piece in pieces}):
+        orders.lock(key)
+    by_hand: dict[Order, Decimal] = {}
+    for share in _shares(pieces):
+        order = share.line.order
+        by_hand[order] = by_hand.get(order, NOTHING) + share.by_hand
+        if share.by_card:
+            refunds.request_from_order(order, Wish(share.by_card, batch.reason, batch.made_by, share.line, batch))
+    for order, amount in by_hand.items():
+        if amount:
+            cancelling.ask_a_person(order, amount, _("It did not come by card: that goes back by hand."))
+    return sum(by_hand.values(), NOTHING)
+
+
+def _shares(pieces: list[worth.Piece]) -> list[Share]:
+    """What of these pieces can go back to the card and what by hand: of no order more than it has left."""
+    by_line: dict[OrderLine, Decimal] = {}
+    for piece in pieces:
+        by_line[piece.line] = by_line.get(piece.line, NOTHING) + piece.amount
+    left: dict[int, Decimal] = {}
+    by_card: dict[int, Decimal] = {}
+    shares = []
+    for line, amount in by_line.items():
+        key = line.order_id
+        if key not in left:
+            left[key] = max(ledger.money_of(line.order).net, NOTHING)
+            by_card[key] = min(_by_card(line.order), left[key])
+        wanted = min(amount, left[key])
+        to_card = min(wanted, by_card[key])
+        left[key], by_card[key] = left[key] - wanted, by_card[key] - to_card
+        shares.append(Share(line, to_card, wanted - to_card))
+    return shares
+
+
+def _by_card(order: Order) -> Decimal:
+    """How much of the order's money can go back to cards."""
+    captured = order.payments.filter(status=Payment.Status.CAPTURED)
+    return sum((ledger.refundable(payment) for payment in captured), NOTHING)
+
+
+def _record(batch: RefundBatch, order: Order, quantity: int, **more: Any) -> None:
+    """Write down on the order that it was put right: with this, nobody does it again."""
+    data = {
+        "batch": str(batch.uuid),
+        "entry": str(batch.entry.uuid),
+        "title": batch.entry.title,
+        "zone": batch.entry.calendar.time_zone,
+        "begins": batch.entry.starts_at.isoformat(),
+        "quantity": quantity,
+        "moved": False,
+        "ends": False,  # nothing of the order is left
+        "was_paid": True,
+        "by_hand": "0.00",
+    }
+    order.record("entry_called_off", cause=Order.Closer.STAFF, by=batch.made_by, **(data | more))
+
+
+# --- Approving --------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def approve(batch: RefundBatch, *, by: User) -> int:
+    """Let all of the batch's refunds be sent that nobody has approved or turned down; how many. Again is none.
+
+    Whoever calls this sees to it that `by` may. Raises CannotCallOff before all of them are prepared.
+    """
+    batch = RefundBatch.objects.select_for_update(no_key=True).get(pk=batch.pk)
+    if batch.prepared_at is None:
+        raise CannotCallOff(_("Not all of its refunds are prepared yet."))
+    waiting = batch.refunds.filter(status=Refund.Status.REQUESTED, approved_at=None)
+    chosen = list(waiting.select_for_update(no_key=True).order_by("pk"))
+    now = timezone.now()
+    Refund.objects.filter(pk__in=[refund.pk for refund in chosen]).update(
+        approved_at=now, approved_by=by, next_look_at=now
+    )
+    OrderEvent.objects.bulk_create(
+        OrderEvent(order_id=refund.order_id, kind="refund_approved", by=by, data={"refund": str(refund.uuid)})
+        for refund in chosen
+    )
+    RefundBatch.objects.filter(pk=batch.pk, approved_at=None).update(approved_at=now, approved_by=by)
+    return len(chosen)
+
+
+# --- How far it is ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Heap:
+    """So many refunds of a batch, and their sum in the shop's currency."""
+
+    count: int = 0
+    amount: Decimal = NOTHING
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What has become of a batch's refunds; of one that was sent again, only the newer one counts."""
+
+    waiting: Heap  # for somebody to approve them
+    sending: Heap  # approved, and not yet known to have happened
+    doubt: Heap
+    done: Heap
+    failed: Heap
+    orders_left: int
+    unpaid_left: int  # unpaid orders that are still being closed at SumUp
+
+    @property
+    def all(self) -> Heap:
+        heaps = (self.waiting, self.sending, self.doubt, self.done, self.failed)
+        return Heap(sum(heap.count for heap in heaps), sum((heap.amount for heap in heaps), NOTHING))
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether it changes by itself: worth looking again soon."""
+        return bool(self.orders_left or self.sending.count or self.doubt.count)
+
+
+def progress_of(batch: RefundBatch) -> Progress:
+    """How far a batch is, in a few statements for any number of refunds."""
+    heaps: dict[str, list[Decimal]] = {}
+    for refund in batch.refunds.filter(retried_as=None).only("status", "approved_at", "amount"):
+        heaps.setdefault(_heap_of(refund), []).append(refund.amount)
+    counted = {name: Heap(len(amounts), sum(amounts, NOTHING)) for name, amounts in heaps.items()}
+    named = {name: counted.get(name, Heap()) for name in ("waiting", "sending", "doubt", "done", "failed")}
+    closing = Order.objects.awaiting().filter(closing_since__isnull=False, lines__entry=batch.entry_id)
+    return Progress(**named, orders_left=_orders_left(batch).count(), unpaid_left=closing.distinct().count())
+
+
+def _heap_of(refund: Refund) -> str:
+    if refund.status == Refund.Status.REQUESTED:
+        return "sending" if refund.approved_at else "waiting"
+    names = {Refund.Status.SENDING: "sending", Refund.Status.UNKNOWN: "doubt", Refund.Status.FAILED: "failed"}
+    return names.get(Refund.Status(refund.status), "done")
+
+
+# --- What it would come to --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What calling an entry off would touch now."""
+
+    orders: int
+    places: int
+    by_card: Decimal  # what goes back for the places, in the shop's currency
+    by_hand: Decimal
+    unpaid: int  # orders that wait to be paid
+    baskets: int
+    waiting: int  # people on the waiting list
+
+    @property
+    def back(self) -> Decimal:
+        return self.by_card + self.by_hand
+
+
+def look_ahead(entry: Entry) -> Outlook:
+    """What calling the entry off would come to, if nothing is moved: to the penny, as it stands now."""
+    pretended = RefundBatch(entry=entry)
+    found = _orders_left(pretended)
+    sold = list(found.filter(status=Order.Status.CONFIRMED))
+    places_of = [_not_accounted_for(_standing(pretended, order)) for order in sold]
+    shares = [share for standing in places_of for share in _shares(_pieces(standing))]
+    return Outlook(
+        orders=len(sold),
+        places=sum(map(len, places_of)),
+        by_card=sum((share.by_card for share in shares), NOTHING),
+        by_hand=sum((share.by_hand for share in shares), NOTHING),
+        unpaid=found.awaiting().count(),
+        baskets=Cart.objects.open().filter(items__entry=entry).distinct().count(),
+        waiting=entry.waiters.filter(status__in=[Waiter.Status.WAITING, Waiter.Status.OFFERED]).count(),
+    )
