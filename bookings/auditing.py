@@ -79,9 +79,9 @@ def check_taken() -> Iterator[Finding]:
 def check_capacity() -> Iterator[Finding]:
     """A pool's capacity is what is wanted of it, or what is taken if that is more."""
     due = Case(When(wanted=None, then=None), default=Greatest("wanted", "taken"), output_field=IntegerField())
-    agrees = Q(capacity=F("due")) | Q(capacity=None, due=None)
-    within = Q(taken__gte=0) & (Q(capacity=None) | Q(taken__lte=F("capacity")))
-    wrong = Pool.objects.annotate(due=due).exclude(agrees & within).order_by("pk")
+    limitless = Q(wanted=None, capacity=None)
+    limited = Q(wanted__isnull=False, capacity__isnull=False, capacity=F("due"))
+    wrong = Pool.objects.annotate(due=due).exclude(limitless | limited, taken__gte=0).order_by("pk")
     for row in _rows(wrong, "pk", "name", "wanted", "taken", "capacity", "due"):
         found = f"{row['capacity']} (wanted {row['wanted']}, taken {row['taken']})"
         yield Finding(_name(row, ""), f"a capacity of {row['due']}", found)
@@ -124,8 +124,8 @@ def check_places() -> Iterator[Finding]:
     names = ("uuid", "status", "hold__quantity", "hold__pool__pk", "hold__pool__name")
     for row in _rows(wrong.order_by("pk"), *names):
         due = 1 if row["status"] in TAKEN else 0
-        what = f"{row['hold__quantity']}"
-        yield Finding(_name(row, "hold__pool__"), f"{due} held by {row['status']} booking {row['uuid']}", what)
+        what = f"{due} held by {row['status']} booking {row['uuid']}"
+        yield Finding(_name(row, "hold__pool__"), what, f"{row['hold__quantity']} held")
 
 
 def check_where() -> Iterator[Finding]:

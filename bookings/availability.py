@@ -12,7 +12,8 @@ from typing import NamedTuple
 from django.db.models import Min, Q, Sum
 from django.utils import timezone
 
-from bookings.models import Entry, Hold, Waiter
+from bookings import waiting
+from bookings.models import Entry, Hold
 
 # From how many on it is worth saying that they are the last, and that others are in baskets.
 FEW = 5
@@ -76,19 +77,15 @@ def held_in(pools: Collection[int]) -> dict[int, Held]:
     """What is held for a while in these pools (primary keys), by pool; in one query."""
     live = Q(until__gt=timezone.now())
     offered = live & Q(waiter__isnull=False)
-    sums = (
-        Hold.objects.live()
-        .filter(pool__in=pools, until__isnull=False)
-        .order_by()
-        .values_list("pool")
-        .annotate(
-            Sum("quantity", filter=~live, default=0),
-            Sum("quantity", filter=live, default=0),
-            Sum("quantity", filter=offered, default=0),
-            Min("until", filter=live),
-        )
-    )
-    return {pool: Held(*counted) for pool, *counted in sums}
+    sums = {
+        "expired": Sum("quantity", filter=~live, default=0),
+        "live": Sum("quantity", filter=live, default=0),
+        "offered": Sum("quantity", filter=offered, default=0),
+        "first_end": Min("until", filter=live),
+    }
+    holds = Hold.objects.live().filter(pool__in=pools, until__isnull=False)
+    rows = holds.order_by().values("pool").annotate(**sums)
+    return {row.pop("pool"): Held(**row) for row in rows}
 
 
 def look_at(entries: Collection[Entry]) -> dict[int, Places]:
@@ -96,14 +93,8 @@ def look_at(entries: Collection[Entry]) -> dict[int, Places]:
     pools = {entry.pool_id for entry in entries}
     if not pools:
         return {}
-    held, queued = held_in(pools), pools_with_a_queue(pools)
+    held, queued = held_in(pools), waiting.is_queued(pools)
     return {entry.pk: _describe(entry, held.get(entry.pool_id, Held()), entry.pool_id in queued) for entry in entries}
-
-
-def pools_with_a_queue(pools: Collection[int]) -> set[int]:
-    """Those of the pools (primary keys) for which somebody waits: what is free there is theirs first."""
-    waiting = Waiter.objects.filter(status=Waiter.Status.WAITING, entry__pool__in=pools)
-    return set(waiting.values_list("entry__pool", flat=True))
 
 
 def _describe(entry: Entry, held: Held, queued: bool) -> Places:

@@ -76,6 +76,7 @@ class BrowseForm(forms.Form):
             self.fields["stall"].choices = [("", _("All stalls")), *_stalls()]  # type: ignore[attr-defined]
         else:
             del self.fields["stall"]
+        self.order_fields(["stall", "kind", "from", "to", "free"])
         self.is_valid()
         if self.view_name != AGENDA:
             del self.fields["to"]  # a week and a month end by themselves
@@ -134,7 +135,9 @@ def with_free_places(entries: EntryQuerySet) -> EntryQuerySet:
     expired = Hold.objects.expired().filter(pool=OuterRef("pool")).order_by().values("pool")
     returning = Coalesce(Subquery(expired.annotate(sum=Sum("quantity")).values("sum")), 0)
     noticed = ExpressionWrapper(Value(now) + F("calendar__notice_hours") * Value(timedelta(hours=1)), DateTimeField())
-    waiting = Waiter.objects.filter(status=Waiter.Status.WAITING, entry__pool=OuterRef("pool"))
+    waiting = Waiter.objects.filter(
+        status=Waiter.Status.WAITING, entry__pool=OuterRef("pool"), entry__starts_at__gt=now, entry__cancelled_at=None
+    )
     return entries.filter(
         Q(pool__wanted=None) | Q(pool__taken__lt=F("pool__wanted") + returning),
         Q(booking_closes_at__gt=now) | Q(booking_closes_at=None, starts_at__gt=noticed),

@@ -8,6 +8,7 @@ time goes to the next.
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Literal
 
 from django.db import transaction
 from django.db.models import Exists, F, Max, OuterRef, Q
@@ -25,7 +26,7 @@ MOST_PLACES = 10
 SHORTEST_OFFER = timedelta(minutes=15)
 # Who somebody was is forgotten so long after their place in the line came to its end.
 KEPT_FOR = timedelta(days=30)
-STEPS = ("first", "up", "down", "last")
+Step = Literal["first", "up", "down", "last"]
 
 
 class CannotJoin(Exception):
@@ -74,8 +75,8 @@ def refuse_if_queued(pools: Collection[int]) -> None:
 
 def turn_of(waiter: Waiter) -> int:
     """The place in the line of somebody who waits, from 1."""
-    line = Waiter.objects.in_turn().filter(entry__pool=waiter.entry.pool_id)
-    return line.filter(Q(place__lt=waiter.place) | Q(place=waiter.place, pk__lt=waiter.pk)).count() + 1
+    turn: int = Waiter.objects.filter(pk=waiter.pk).with_turn().values_list("turn", flat=True).get()
+    return turn
 
 
 # --- Joining ----------------------------------------------------------------------------------------------------------
@@ -223,9 +224,9 @@ def lock(waiter: Waiter) -> Waiter:
 
 def mark_taken(waiter: Waiter) -> None:
     """What was offered to a locked one is in their basket: its hold is the basket's."""
+    _end([waiter], Waiter.Status.TAKEN)
     waiter.hold = None
     waiter.save(update_fields=["hold"])
-    _end([waiter], Waiter.Status.TAKEN)
 
 
 def decline(waiter: Waiter) -> bool:
@@ -255,8 +256,8 @@ def _step_out(waiter: Waiter, may_be: Sequence[Waiter.Status], to: Waiter.Status
 
 
 @transaction.atomic
-def move(waiter: Waiter, step: str) -> bool:
-    """Move somebody who waits by one of STEPS in their line; False if they do not wait, or stay where they are."""
+def move(waiter: Waiter, step: Step) -> bool:
+    """Move somebody who waits within their line; False if they do not wait, or stay where they are."""
     line = [row for row in _lock_line(waiter.entry.pool_id) if row.status == Waiter.Status.WAITING]
     here = next((n for n, row in enumerate(line) if row.pk == waiter.pk), None)
     if here is None:

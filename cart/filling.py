@@ -68,7 +68,7 @@ def _too_few(thing: Product | Entry) -> Unavailable:
 def _not_ones_turn(thing: Product | Entry) -> Unavailable:
     """Others are first, in words for the shopper."""
     return Unavailable(
-        _("Others wait for places at %(title)s. Join the waiting list on its page: we write to you when it is your turn.")
+        _("Others wait for %(title)s. Join the waiting list on its page: we write to you when it is your turn.")
         % {"title": thing.title}
     )
 

@@ -443,6 +443,7 @@ def _every(seconds: int, task: str) -> dict[str, Any]:
 CELERY_BEAT_SCHEDULE = {
     "look at payments that are due": _every(5, "payments.tasks.sweep_payments"),
     "send refunds and look for them": _every(5, "payments.tasks.sweep_refunds"),
+    "go on with what was called off": _every(5, "payments.tasks.sweep_called_off"),
     "read on in SumUp's history": _every(5 * 60, "payments.tasks.read_history"),
     "send late money back in time": _every(10 * 60, "payments.tasks.decide_late_payments"),
     "close the days that are over": _every(15 * 60, "payments.tasks.close_days"),

@@ -41,7 +41,9 @@ def read_code(typed: str) -> str:
 
 def strange_letters(typed: str) -> str:
     """The letters and digits in it that no code has, each once: somebody misread them."""
-    return "".join(dict.fromkeys(letter for letter in typed.upper() if letter.isalnum() and letter not in CODE_ALPHABET))
+    return "".join(
+        dict.fromkeys(letter for letter in typed.upper() if letter.isalnum() and letter not in CODE_ALPHABET)
+    )
 
 
 # --- Letting in -------------------------------------------------------------------------------------------------------
@@ -49,7 +51,7 @@ def strange_letters(typed: str) -> str:
 
 @transaction.atomic
 def check_in(entry: Entry, typed: str, scan: UUID, *, by: User) -> Scan:
-    """Try to let in whoever shows this code at an entry's door; what was answered. Of two phones, one is told welcome."""
+    """Try to let in whoever shows this code at an entry's door; what was answered. Of two phones, one says welcome."""
     code = read_code(typed)
     booking = Booking.objects.filter(code=code).first() if code else None
     return _answer_once(entry, booking, typed, scan, by)
@@ -158,7 +160,7 @@ def _take_back(order: Order, booking: Booking, was: Booking.Status, kind: LineFa
 
 
 def mark_rest_missed(entry: Entry, *, by: User) -> int:
-    """Whoever was not let in did not come; how many. Raises NotBegun before the entry begins. Again it changes nothing."""
+    """Whoever was not let in did not come; how many. Raises NotBegun before the entry begins."""
     if entry.starts_at > timezone.now():
         raise NotBegun
     return sum(_mark_rest_missed(order, entry, by) for order in _orders_expected(entry))

@@ -268,29 +268,33 @@ class FindOrderForm(forms.Form):
         return number
 
 
+# A line's position; for places that are at another entry than was ordered, with that entry's primary key.
+Key = int | tuple[int, int]
+
+
+def name_of(key: Key) -> str:
+    """The field for what may be called off of a line."""
+    return f"line_{key}" if isinstance(key, int) else f"line_{key[0]}_{key[1]}"
+
+
 class CancelForm(forms.Form):
-    """How many of which of an order's lines are to be called off: by the line's position, or all that may be."""
+    """How many of what in an order are to be called off, or all that may be."""
 
     whole = forms.BooleanField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, most: Mapping[int, int], typed: Any = None) -> None:
-        """`most` is how many of the line at each position may be called off."""
+    def __init__(self, most: Mapping[Key, int], typed: Any = None) -> None:
+        """`most` is how many of each may be called off."""
         super().__init__(typed)
         self.most = most
-        self.fields |= {self.name_of(position): _piece_field(most[position]) for position in most}
-
-    @staticmethod
-    def name_of(position: int) -> str:
-        """The field of the line at a position."""
-        return f"line_{position}"
+        self.fields |= {name_of(key): _piece_field(most[key]) for key in most}
 
     @property
-    def wanted(self) -> dict[int, int]:
-        """How many of the line at each position."""
+    def wanted(self) -> dict[Key, int]:
+        """How many of each."""
         if self.cleaned_data.get("whole"):
             return dict(self.most)
-        chosen = {position: self.cleaned_data.get(self.name_of(position)) or 0 for position in self.most}
-        return {position: quantity for position, quantity in chosen.items() if quantity}
+        chosen = {key: self.cleaned_data.get(name_of(key)) or 0 for key in self.most}
+        return {key: quantity for key, quantity in chosen.items() if quantity}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

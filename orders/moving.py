@@ -43,13 +43,12 @@ def move_in_place(
 
     Order and line stay. `free_until` (UTC): until then all that was paid for them comes back if their shopper likes.
     `back`: what of each one's price goes back with this, in the order's currency; it is only written down here.
-    Locks the entry, the order, its holds and the pools, in this turn: a caller who has locked the order locks the entry
-    before that. Raises CannotMove or SoldOut, with nothing moved.
+    Locks the order, its holds, then the pools. Raises CannotMove or SoldOut, with nothing moved.
     """
-    to = hold_still(to)
     order = services.lock(bookings[0].order_line.order_id)
     holds = capacity.lock(booking.hold_id for booking in bookings)
     capacity.lock_pools({hold.pool_id for hold in holds.values()} | {to.pool_id})
+    to = _as_it_is(to)
     old = _end_as_moved(bookings, to)
     new = Booking.objects.bulk_create(
         Booking(
@@ -68,12 +67,15 @@ def move_in_place(
     return new
 
 
-def hold_still(entry: Entry) -> Entry:
-    """The entry as it is now, until the transaction ends. Raises CannotMove if it was called off."""
-    held = Entry.objects.select_related("calendar").select_for_update(no_key=True, of=("self",)).get(pk=entry.pk)
-    if held.cancelled_at is not None:
-        raise CannotMove(_("%(title)s was called off.") % {"title": held.title})
-    return held
+def _as_it_is(entry: Entry) -> Entry:
+    """The entry as it is now. Raises CannotMove if it was called off.
+
+    (It may be at the next moment: whoever calls it off looks once more for what came there meanwhile.)
+    """
+    now = Entry.objects.select_related("calendar").get(pk=entry.pk)
+    if now.cancelled_at is not None:
+        raise CannotMove(_("%(title)s was called off.") % {"title": now.title})
+    return now
 
 
 def _end_as_moved(bookings: Sequence[Booking], to: Entry) -> list[Booking]:
@@ -150,13 +152,13 @@ class Dearer:
 def place_move(wish: Dearer, *, by: User | None) -> Order:
     """An unpaid order for the new places, less what was paid for the old ones; it holds the new ones at once.
 
-    The old ones stand until it is paid (orders.replacing), and can meanwhile be neither moved nor called off. Locks as
-    move_in_place does. Raises CannotMove or SoldOut, with nothing moved.
+    The old ones stand until it is paid (orders.replacing), and can meanwhile be neither moved nor called off by their
+    shopper. Raises CannotMove or SoldOut, with nothing moved.
     """
-    to = hold_still(wish.to)
     line = wish.places[0].order_line
     before = services.lock(line.order_id)
-    hold = capacity.claim(to.pool_id, len(wish.places), until=None)
+    hold = capacity.claim(wish.to.pool_id, len(wish.places), until=None)
+    _as_it_is(wish.to)
     order = _write_order(before, wish)
     bought = _write_line(order, wish, line, hold)
     _write_discount(order, bought, before, wish.paid)

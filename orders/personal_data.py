@@ -13,7 +13,8 @@ from django.db.models import Count, F, JSONField, OuterRef, Q, QuerySet, Subquer
 from django.db.models.functions import JSONObject
 from django.utils import timezone
 
-from bookings.models import Attendee, Booking
+from bookings import waiting
+from bookings.models import Attendee, Booking, WaiterQuerySet
 from cart.models import CartItem
 from cartsite.models import Message, User, kind_of
 from orders.models import Order, OrderLine
@@ -35,6 +36,7 @@ def count(person: User) -> dict[str, int]:
         **kept,
         "bookings": Booking.objects.filter(order_line__order__user=person).count(),
         "attendees": Attendee.objects.filter(order_line__order__user=person).count(),
+        "waiting": _waiting_of(person).count(),
         **items.aggregate(lines=Count("pk", filter=~saved), saved_lines=Count("pk", filter=saved)),
         "emails": EmailAddress.objects.filter(user=person).exclude(email__iexact=person.email).count(),
         "sign_ons": SocialAccount.objects.filter(user=person).count(),
@@ -52,6 +54,7 @@ def export(person: User) -> Iterator[str]:
     yield '{\n"made_at": ' + _as_json(timezone.now())
     yield ',\n"person": ' + _as_json(_tell_person(person))
     yield ',\n"baskets": ' + _as_json(list(_tell_baskets(person)))
+    yield ',\n"waiting_lists": ' + _as_json(list(_tell_waiting(person)))
     yield ',\n"orders": ['
     for position, order in enumerate(_tell_orders(person)):
         yield (",\n" if position else "\n") + _as_json(order)
@@ -93,6 +96,18 @@ def _tell_item(item: CartItem) -> Row:
         "saved_for_later_at": item.saved_at,
         "changed_at": item.changed_at,
     }
+
+
+def _waiting_of(person: User) -> WaiterQuerySet:
+    """What somebody waits or waited for, with their account or with an address that is theirs."""
+    own = EmailAddress.objects.filter(user=person, verified=True)
+    return waiting.of_person(person, own.values_list("email", flat=True))
+
+
+def _tell_waiting(person: User) -> QuerySet[Any, Any]:
+    told = {"for_entry": F("entry__title"), "starts_at": F("entry__starts_at"), "price": F("price_kind__name")}
+    kept = ("name", "email", "quantity", "status", "joined_at", "offer_until", "ended_at")
+    return _waiting_of(person).order_by("pk").values(*kept, **told)
 
 
 class Alongside:

@@ -21,7 +21,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from bookings import capacity
+from bookings import capacity, waiting
 from bookings.models import Attendee, Booking
 from cart.models import BurntToken, Cart, CartItem, hash_token, new_token
 from cartsite.models import Case, Message, User, kind_of
@@ -96,25 +96,26 @@ def erase_person(person: User, *, by: User) -> bool:
     if person.erased_at is not None:
         return False
     carts = list(Cart.objects.select_for_update(no_key=True).filter(user=person).order_by("pk"))
-    confirmed = EmailAddress.objects.filter(user=person, verified=True).values_list("email", flat=True)
-    take_over_guest_orders(person, list(confirmed))  # those since their last sign-in are about them as well
+    addresses = list(EmailAddress.objects.filter(user=person, verified=True).values_list("email", flat=True))
+    take_over_guest_orders(person, addresses)  # those since their last sign-in are about them as well
     orders = _hold_still(Order.objects.filter(user=person))
     if reasons := reasons_to_keep(person):
         raise CannotErase(*reasons)
     _strike_out([person.email, *EmailAddress.objects.filter(user=person).values_list("email", flat=True)])
     _strike_out([person.name, person.username], LogEntry.objects.filter(_about(person)))
     _erase_contacts(orders, by)
-    _empty_carts(carts)
+    _empty_carts(carts, waiting.forget(waiting.of_person(person, addresses)))
     _close_account(person)
     return True
 
 
-def _empty_carts(carts: Iterable[Cart]) -> None:
-    """Open baskets go, with what they hold. One that was ordered stays as the order's, empty and out of reach."""
+def _empty_carts(carts: Iterable[Cart], offered: Iterable[int]) -> None:
+    """Open baskets go, with what they hold, and with what was offered (by the holds' primary keys). One that was
+    ordered stays as the order's, empty and out of reach."""
     items = CartItem.objects.filter(cart__in=[cart.pk for cart in carts])
     holds = list(items.filter(hold__isnull=False).values_list("hold_id", flat=True))
     items.delete()
-    capacity.give_back(holds)
+    capacity.give_back([*holds, *offered])
     for cart in carts:
         if cart.ordered_at is not None:
             cart.token_hash, cart.user, cart.last_merge = hash_token(new_token()), None, None
@@ -163,6 +164,8 @@ def erase_contact(order: Order, *, by: User) -> bool:
     orders = _hold_still(Order.objects.filter(pk=order.pk))
     if reasons := reasons_to_wait(orders):
         raise CannotErase(*reasons)
+    emails = list(OrderContact.objects.filter(order__in=orders).values_list("email", flat=True))
+    capacity.give_back(waiting.forget(waiting.of_person(None, emails)))
     return _erase_contacts(orders, by)
 
 

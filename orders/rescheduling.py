@@ -11,7 +11,7 @@ from psycopg.errors import ExclusionViolation
 from bookings.models import Booking, Entry
 from cartsite.celery import soon
 from cartsite.models import Message, User
-from orders.models import Order, OrderEvent
+from orders.models import Order, OrderEvent, OrderQuerySet
 from orders.tasks import send_owed_mail
 
 
@@ -28,29 +28,36 @@ def reschedule(entry: Entry, starts_at: datetime, ends_at: datetime, *, by: User
     """Let an entry be at another time (UTC); how many orders are told of it, by event and mail. The same time is none.
 
     `reason` stays on the orders' records, without personal data. Baskets just show the new time. Whoever calls this in
-    the back office writes it down in the entry's history. Raises CannotReschedule, ResourceTaken.
+    the back office writes it down in the entry's history, and has not locked the entry before: orders come first.
+    Raises CannotReschedule, ResourceTaken.
     """
-    now = Entry.objects.select_for_update(no_key=True).select_related(None).get(pk=entry.pk)
-    if (now.starts_at, now.ends_at) == (starts_at, ends_at):
+    _hold_orders_still(entry)
+    before = Entry.objects.select_for_update(no_key=True).get(pk=entry.pk)
+    if (before.starts_at, before.ends_at) == (starts_at, ends_at):
         return 0
-    if now.cancelled_at is not None:
+    if before.cancelled_at is not None:
         raise CannotReschedule(_("It is called off."))
     if ends_at <= starts_at:
         raise CannotReschedule(_("It must end after it begins."))
-    concerned = _lock_orders(now)
-    changed = _change(now, starts_at, ends_at)
+    changed = _change(before, starts_at, ends_at)
     _free(changed)
-    _tell(concerned, now, changed, by=by, reason=reason)
+    concerned = list(_concerned(entry))  # also those that came while we waited for the entry
+    _tell(concerned, before, changed, by=by, reason=reason)
     entry.refresh_from_db(fields=["starts_at", "ends_at", "sequence", "rescheduled_at"])
     return len(concerned)
 
 
-def _lock_orders(entry: Entry) -> list[Order]:
-    """The orders that have places there, or wait to be paid for some: held still until the transaction ends."""
-    has_places = Booking.objects.filter(entry=entry, status=Booking.Status.CONFIRMED).values("order_line__order")
-    waits = Q(status=Order.Status.AWAITING_PAYMENT, lines__entry=entry)
-    concerned = Order.objects.filter(Q(pk__in=has_places) | Q(pk__in=Order.objects.filter(waits).values("pk")))
-    return list(concerned.select_for_update(no_key=True).order_by("pk"))
+def _concerned(entry: Entry) -> OrderQuerySet:
+    """The orders that have places there, or wait to be paid for some; the newest first, as orders are locked."""
+    places = Booking.objects.filter(entry=entry, status=Booking.Status.CONFIRMED)
+    waits = Order.objects.awaiting().filter(lines__entry=entry)
+    has_some = Q(pk__in=places.values("order_line__order")) | Q(pk__in=waits.values("pk"))
+    return Order.objects.filter(has_some).order_by("-pk")
+
+
+def _hold_orders_still(entry: Entry) -> None:
+    """Before the entry: who moves a place has the order first, too."""
+    list(_concerned(entry).select_for_update(no_key=True).values_list("pk"))
 
 
 def _change(entry: Entry, starts_at: datetime, ends_at: datetime) -> Entry:

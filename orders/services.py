@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Q, Sum
+from django.db.models import OuterRef, Q, Subquery, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -147,9 +147,17 @@ def _make_good(order: Order, *, by: User | None, instead: Instead | None = None)
         for line in wanted
         if line not in in_vain
     )
+    _free_where_rescheduled(order)
     owe_mail(order, "confirmation", which_time(order, Order.Status.CONFIRMED))
     for before in left:
         _complete_if_accounted_for(before)
+
+
+def _free_where_rescheduled(order: Order) -> None:
+    """What was to be at another time when it was ordered may be given back at no loss until it begins."""
+    issued = Booking.objects.filter(order_line__order=order, status=Booking.Status.CONFIRMED)
+    changed = issued.filter(entry__rescheduled_at__gt=order.placed_at)
+    changed.update(free_until=Subquery(Entry.objects.filter(pk=OuterRef("entry")).values("starts_at")))
 
 
 def _open_called_off(line: OrderLine, what_happened: str) -> None:
@@ -167,7 +175,7 @@ def let_go(order: Order, cart: Cart | None) -> bool:
     closer = order.closing_by
     if not order.move_to(order.closing_to, cause=closer, by=order.closing_user):
         return False
-    lines = list(order.lines.all())
+    lines = list(order.lines.select_related("entry"))
     is_move = replacing.is_move(order)
     if cart is None or is_move:  # what was only to be moved goes into no basket
         capacity.give_back(line.hold_id for line in lines if line.hold_id)
@@ -188,9 +196,9 @@ def _tell_of_end(order: Order, closer: str) -> None:
 
 
 def _put_back(cart: Cart, lines: list[OrderLine]) -> None:
-    """Merge what was bought, with what it holds, into a cart. A window of collection and a voucher are let go: whoever
-    orders again chooses again."""
-    bought = [line for line in lines if line.kind in (OrderLine.Kind.PRODUCT, OrderLine.Kind.ENTRY)]
+    """Merge what was bought, with what it holds, into a cart, without places that were called off. A window of
+    collection and a voucher are let go: whoever orders again chooses again."""
+    bought = [line for line in lines if line.kind in OrderLine.GOODS and not (line.entry and line.entry.cancelled_at)]
     spare = [line.hold_id for line in lines if line.hold_id and line not in bought]
     holds = capacity.lock(line.hold_id for line in lines if line.hold_id)
     if spare:
@@ -217,10 +225,10 @@ def _give_spare_back(cart: Cart, holds: dict[int, Hold], spare: list[int]) -> No
 def cancel_confirmed(order: Order, *, by: User | None, cause: str) -> bool:
     """A confirmed order is called off: its places and stock are freed. Money goes back by a refund, not by this.
 
-    False once anything of it was collected or attended, and while an unpaid order is to replace places of it.
+    False once anything of it was collected or attended.
     """
     order = lock(order.pk)
-    if sum_facts(order).keys() - {LineFact.Kind.CANCELLED} or replacing.pending_for(order):
+    if sum_facts(order).keys() - {LineFact.Kind.CANCELLED}:
         return False
     if not order.move_to(Order.Status.CANCELLED, cause=cause, by=by, come_from=[Order.Status.CONFIRMED]):
         return False

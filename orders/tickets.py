@@ -55,7 +55,7 @@ def draw(code: str, name: str) -> SafeString:
     """A QR code as SVG without styles, as wide as what it stands in; `name` is what a screen reader says."""
     matrix = segno.make(code, micro=False)  # cameras of browsers read no Micro QR
     svg = matrix.svg_inline(omitsize=True, title=name, svgclass="qr", lineclass="")
-    return mark_safe(svg.replace("<svg ", '<svg role="img" ', 1))  # noqa: S308 - segno escapes the title
+    return mark_safe(svg.replace("<svg ", '<svg role="img" ', 1))  # segno escapes the title
 
 
 def of_order(order: Order) -> list[Ticket]:

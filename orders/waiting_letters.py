@@ -86,6 +86,6 @@ def _unless_closed(waiter: Waiter, _occurrence: str) -> str:
 KINDS = {
     "waiting_joined": Kind(gettext_lazy("You are on the waiting list for %(title)s"), _unless_waiting),
     "waiting_offer": Kind(gettext_lazy("A place is free for you: %(title)s"), _unless_offered),
-    "waiting_passed": Kind(gettext_lazy("Your place at %(title)s went to the next in line"), _unless_passed),
+    "waiting_passed": Kind(gettext_lazy("We do not keep a place for you any more: %(title)s"), _unless_passed),
     "waiting_closed": Kind(gettext_lazy("The waiting list for %(title)s is closed"), _unless_closed),
 }

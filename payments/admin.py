@@ -22,9 +22,11 @@ from cartsite.backoffice import RecordAdmin, RecordInline, age_of, log, path_of,
 from cartsite.models import Case
 from cartsite.templatetags.shop import in_words
 from payments import closing, refunds, sweeping
-from payments.desk import fields, statement_page, steps
+from payments.desk import batches, fields, statement_page, steps
 from payments.models import DailyClose, Finding, Movement, MovementShare, Payment, Refund, Stray
 from payments.refunds import CannotRefund
+
+__all__ = ["batches"]  # which are registered with it
 
 # A page waits for so long at most; the worker goes on with what is left.
 PATIENCE = timedelta(seconds=20)

@@ -40,7 +40,7 @@ LONG_OVER = timedelta(days=2)
 
 
 class CannotCallOff(Exception):
-    """The entry cannot be called off so, or its refunds cannot be approved yet; nothing has moved. The text says why."""
+    """It cannot be called off so, or its refunds cannot be approved yet; nothing has moved. The text says why."""
 
 
 # --- Beginning --------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def _unfinished() -> QuerySet[RefundBatch]:
 
 
 def _cart_for(order: Order) -> Cart | None:
-    """Where the rest of an unpaid order goes back to: its user's basket. Of guests we know none: their mail leads on."""
+    """Where the rest of an unpaid order goes back to: its user's basket. Guests are led on by their mail."""
     if not order.is_awaiting_payment or order.user is None or order.user.erased_at is not None:
         return None
     return carts.open_cart("", order.user)[0]
@@ -202,7 +202,6 @@ def _call_off(batch: RefundBatch, order: Order) -> None:
     standing = _not_accounted_for(_standing(batch, order))
     pieces = _pieces(standing)
     is_all = _is_all_of(order, len(standing))
-    _hold_still(standing)
     if is_all:
         orders.cancel_confirmed(order, by=batch.made_by, cause=Order.Closer.STAFF)
     elif standing:
@@ -246,7 +245,7 @@ def _call_some_off(order: Order, standing: list[Booking], *, by: User) -> None:
 
 def _ask_back(batch: RefundBatch, pieces: list[worth.Piece]) -> Decimal:
     """Ask for these pieces to go back, each from the order that it was paid with; how much must go back by hand."""
-    for key in sorted({piece.line.order_id for piece in pieces}):
+    for key in sorted({piece.line.order_id for piece in pieces}, reverse=True):  # the newest first, as everywhere
         orders.lock(key)
     by_hand: dict[Order, Decimal] = {}
     for share in _shares(pieces):
@@ -372,6 +371,15 @@ def progress_of(batch: RefundBatch) -> Progress:
     named = {name: counted.get(name, Heap()) for name in ("waiting", "sending", "doubt", "done", "failed")}
     closing = Order.objects.awaiting().filter(closing_since__isnull=False, lines__entry=batch.entry_id)
     return Progress(**named, orders_left=_orders_left(batch).count(), unpaid_left=closing.distinct().count())
+
+
+def by_hand(batch: RefundBatch) -> Decimal:
+    """What must go back by hand, in the shop's currency: cases say whose it is."""
+    done = OrderEvent.objects.filter(kind=CALLED_OFF, data__batch=str(batch.uuid))
+    orders_there = done.filter(order__lines__entry=batch.entry_id) | done.filter(
+        order__lines__bookings__entry=batch.entry_id
+    )
+    return sum((Decimal(event.data["by_hand"]) for event in orders_there.distinct()), NOTHING)
 
 
 def _heap_of(refund: Refund) -> str:

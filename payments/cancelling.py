@@ -3,25 +3,33 @@
 Staff call off what they like, and nothing of its price is kept; somebody approves the refund. Shoppers do it by
 themselves, within the rules that each line was sold under: they are shown what it comes to, and it is done only if it
 still comes to that. Their refund was promised to them, so nobody has to approve it.
+
+Places go back by where they are now: some of a line may have been moved. What was paid for a place by way of an order
+before goes back from that one.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet, Sum, Value
+from django.db.models import F, Prefetch, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce, Concat
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from bookings.models import Booking, Entry
 from cartsite.models import Case, User
+from orders import replacing
 from orders import services as orders
 from orders.models import LineFact, Order, OrderLine
 from orders.money import round_to_penny
-from orders.worth import paid_for
+from orders.worth import Piece, Place, carried_by, paid_for, places_of, take
 from payments import ledger, refunds
 from payments.models import Payment, Refund
 from payments.refunds import CannotRefund, Wish
@@ -39,10 +47,11 @@ class LooksDifferent(CannotCancel):
 
 @dataclass(frozen=True)
 class Part:
-    """So many of a line."""
+    """So many of a line; of places those named, or the ones issued last."""
 
     line: OrderLine
     quantity: int
+    places: Sequence[Booking] = ()
 
 
 # --- By staff ---------------------------------------------------------------------------------------------------------
@@ -52,12 +61,36 @@ class Part:
 def cancel_order(order: Order, *, by: User, reason: str) -> list[Refund]:
     """Call a whole confirmed order off and ask for all its money to go back; the refunds, to be approved.
 
-    What cannot go back by card becomes an `overpaid` case. Raises CannotCancel once anything was handed out.
+    What cannot go back by card becomes an `overpaid` case. Raises CannotCancel once anything was handed out, and while
+    places of it are on their way to another order, or count there on what was paid here.
     """
     order = orders.lock(order.pk)
+    check_pending(order)
+    if carried_by(order):
+        raise CannotCancel(
+            _("Places were moved from it to another order, which needs its money. Call off the rest of it.")
+        )
+    replacing.lock_before(order)
+    wishes = [Wish(ledger.money_of(order).net, reason, by), *_from_before(order, reason, by)]
     if not orders.cancel_confirmed(order, by=by, cause=Order.Closer.STAFF):
         raise CannotCancel(_("It is not confirmed, or something of it was collected or attended already."))
-    return _send_back(order, [Wish(ledger.money_of(order).net, reason, by)])
+    return _send_back(order, wishes)
+
+
+def check_pending(order: Order) -> None:
+    """Raise CannotCancel while an unpaid order is to replace places of this one."""
+    if (waiting := replacing.pending_for(order)) is not None:
+        said = _("Places of it are to be moved by order %(number)s, which is not paid yet: cancel that one first.")
+        raise CannotCancel(said % {"number": waiting.number})
+
+
+def _from_before(order: Order, reason: str, by: User) -> list[Wish]:
+    """What was paid by way of orders before for the places of this one that stand."""
+    lines = order.lines.filter(replaces__isnull=False).distinct()
+    standing = [(line, line.bookings.filter(status=Booking.Status.CONFIRMED)) for line in lines]
+    pieces = [piece for line, bookings in standing for place in places_of(line, bookings) for piece in place.pieces]
+    before = [piece for piece in pieces if piece.line.order_id != order.pk]
+    return [Wish(piece.amount, reason, by, piece.line) for piece in Purse(order).pay(by_line(before))]
 
 
 @transaction.atomic
@@ -70,20 +103,58 @@ def cancel_parts(parts: list[Part], *, by: User, reason: str) -> list[Refund]:
     if not parts:
         return []
     order = orders.lock(parts[0].line.order_id)
-    left = ledger.money_of(order).net
-    wishes = []
+    check_pending(order)
+    replacing.lock_before(order)
+    purse = Purse(order)
+    pieces: list[Piece] = []
     for part in parts:
-        worth = min(paid_for(part.line, part.quantity, _called_off(part.line)), left)
+        pieces += purse.pay(_pieces_of(part))
         _cancel_some(part, by=by)
-        wishes.append(Wish(worth, reason, by, part.line))
-        left -= worth
     if any(part.line.kind == OrderLine.Kind.PRODUCT for part in parts):
         lines = list(_count(order))
-        for fee, _quantity, worth, _kept in _handover_too(order, lines, {line.pk: line.cancelled for line in lines}):
-            wishes.append(Wish(min(worth, left), reason, by, fee))
-            left -= worth
+        fees = _handover_too(order, lines, {line.pk: line.cancelled for line in lines})
+        pieces += purse.pay(Piece(fee, worth) for fee, worth in fees)
     _owe_mail_about_parts(order)
-    return _send_back(order, wishes)
+    return _send_back(order, [Wish(piece.amount, reason, by, piece.line) for piece in by_line(pieces)])
+
+
+def _pieces_of(part: Part) -> list[Piece]:
+    """What was paid for so many of a line, line by line where some of it was paid with another order."""
+    line = part.line
+    bookings = part.places or orders.last_places(line, part.quantity)
+    if line.kind != OrderLine.Kind.ENTRY or not bookings:
+        return [Piece(line, paid_for(line, part.quantity, _called_off(line)))]
+    return by_line(piece for place in places_of(line, bookings) for piece in place.pieces)
+
+
+def by_line(pieces: Iterable[Piece]) -> list[Piece]:
+    """The same money, each line once."""
+    sums: dict[OrderLine, Decimal] = {}
+    for piece in pieces:
+        sums[piece.line] = sums.get(piece.line, NOTHING) + piece.amount
+    return [Piece(line, amount) for line, amount in sums.items()]
+
+
+class Purse:
+    """What is left of the money of an order, and of those that its places came from: nothing goes back beyond that.
+
+    What places that moved on from the order are worth elsewhere stays with it.
+    """
+
+    def __init__(self, order: Order) -> None:
+        self._left = {order.pk: ledger.money_of(order).net - carried_by(order)}
+
+    def pay(self, pieces: Iterable[Piece]) -> list[Piece]:
+        """These pieces, as far as there is money for each."""
+        return [Piece(piece.line, self._pay(piece)) for piece in pieces]
+
+    def _pay(self, piece: Piece) -> Decimal:
+        order = piece.line.order
+        if order.pk not in self._left:
+            self._left[order.pk] = ledger.money_of(order).net
+        amount = max(min(piece.amount, self._left[order.pk]), NOTHING)
+        self._left[order.pk] -= amount
+        return amount
 
 
 def _called_off(line: OrderLine) -> int:
@@ -93,7 +164,7 @@ def _called_off(line: OrderLine) -> int:
 
 def _cancel_some(part: Part, *, by: User | None) -> None:
     try:
-        orders.cancel_some(part.line, part.quantity, by=by)
+        orders.cancel_some(part.line, part.quantity, by=by, places=part.places)
     except orders.CannotRecord as refusal:
         raise CannotCancel(str(refusal)) from refusal
 
@@ -104,17 +175,20 @@ def _owe_mail_about_parts(order: Order) -> None:
 
 
 def _send_back(order: Order, wishes: list[Wish]) -> list[Refund]:
-    """Ask for the money to go back; what did not come by card becomes one case."""
-    asked, missed, why = [], NOTHING, ""
+    """Ask for the money to go back, from the order of the wish's line if it names one; what did not come by card
+    becomes one case for each order."""
+    asked: list[Refund] = []
+    missed: dict[Order, tuple[Decimal, str]] = {}
     for wish in wishes:
         if wish.amount <= 0:
             continue
+        whose = wish.line.order if wish.line else order
         try:
-            asked += refunds.request_from_order(order, wish)
+            asked += refunds.request_from_order(whose, wish)
         except CannotRefund as refusal:
-            missed, why = missed + wish.amount, str(refusal)
-    if missed:
-        ask_a_person(order, missed, why)
+            missed[whose] = missed.get(whose, (NOTHING, ""))[0] + wish.amount, str(refusal)
+    for whose, (amount, why) in missed.items():
+        ask_a_person(whose, amount, why)
     return asked
 
 
@@ -132,23 +206,71 @@ def ask_a_person(order: Order, missed: Decimal, why: str) -> None:
 # --- By the shopper: what it would come to ----------------------------------------------------------------------------
 
 
+# A line's position; for places that are at another entry than was ordered, with that entry's primary key.
+Key = int | tuple[int, int]
+
+
 @dataclass(frozen=True)
 class Offer:
-    """A line that its shopper may still call off by themselves."""
+    """What its shopper may still call off by themselves of a line; of places those at one entry."""
 
     line: OrderLine
     open: int  # how many still may be
-    already: int  # how many were called off before
+    already: int  # how many of the line were called off before
+    entry: Entry | None = None
+    places: Sequence[Place] = ()  # the ones issued last first
+
+    @property
+    def key(self) -> Key:
+        return key_of(self.line, self.entry)
+
+    @property
+    def title(self) -> str:
+        return self.line.title if isinstance(self.key, int) or self.entry is None else self.entry.title
+
+    @property
+    def cancel_until(self) -> datetime | None:
+        """Until when (UTC) all of it may be called off."""
+        untils = [_until(self.line, place.booking) for place in self.places]
+        return min((until for until in untils if until), default=self.line.cancel_until)
+
+    @property
+    def kept_percent(self) -> Decimal:
+        """Of what was paid for it."""
+        is_free = self.places and all(is_free_of_loss(place.booking) for place in self.places)
+        return NOTHING if is_free else self.line.kept_percent
+
+
+def key_of(line: OrderLine, entry: Entry | None) -> Key:
+    """What names a line, or its places at one entry, in forms."""
+    return line.position if entry is None or entry.pk == line.entry_id else (line.position, entry.pk)
 
 
 @dataclass(frozen=True)
 class Promise:
-    """So many of a line, what was paid for them, and what of that goes back."""
+    """So many of a line, what was paid for them, and what of that goes back, from which lines' money."""
 
     line: OrderLine
     quantity: int
     worth: Decimal
-    back: Decimal
+    pieces: Sequence[Piece]
+    offer: Offer | None = None  # none for delivery, which nobody chooses to call off
+
+    @property
+    def title(self) -> str:
+        return self.offer.title if self.offer else self.line.title
+
+    @property
+    def entry(self) -> Entry | None:
+        return self.offer.entry if self.offer else None
+
+    @property
+    def places(self) -> list[Booking]:
+        return [place.booking for place in self.offer.places[: self.quantity]] if self.offer else []
+
+    @property
+    def back(self) -> Decimal:
+        return sum((piece.amount for piece in self.pieces), NOTHING)
 
     @property
     def kept(self) -> Decimal:
@@ -173,69 +295,130 @@ class Plan:
         return sum((promise.kept for promise in self.promises), NOTHING)
 
     @property
+    def pieces(self) -> list[Piece]:
+        return [piece for promise in self.promises for piece in promise.pieces]
+
+    @property
     def fingerprint(self) -> str:
         """Equal if the shopper would read the same, of an order that still stands the same."""
-        read = [(p.line.pk, p.quantity, str(p.back), str(p.worth)) for p in self.promises]
-        stands = [(offer.line.pk, offer.open, offer.already) for offer in self.offers]
+        read = [(p.line.pk, p.quantity, str(p.back), str(p.worth), [b.pk for b in p.places]) for p in self.promises]
+        stands = [(offer.line.pk, str(offer.key), offer.open, offer.already) for offer in self.offers]
         return hashlib.sha256(repr((read, stands, self.is_whole, self.by_card)).encode()).hexdigest()[:32]
 
 
 def offers_for(order: Order) -> list[Offer]:
-    """The lines of an order that its shopper may call off by themselves at this moment, with how many."""
+    """What of an order its shopper may call off by themselves at this moment, and how many of each."""
     return _offers_among(order, _count(order))
 
 
 def _offers_among(order: Order, lines: Iterable[Any]) -> list[Offer]:
+    if order.status != Order.Status.CONFIRMED:
+        return []
+    return [offer for line in lines for offer in _offers_of(line)]
+
+
+def _offers_of(line: Any) -> list[Offer]:
+    """A line of goods, or its places by where they are: first those that were not moved."""
+    if not is_offered(line):
+        return []
+    left = line.quantity - line.counted
+    if line.entry is None:
+        return [Offer(line, left, line.cancelled)]
     return [
-        Offer(line, line.quantity - line.counted, line.cancelled)
-        for line in lines
-        if order.status == Order.Status.CONFIRMED and is_offered(line)
+        Offer(line, min(len(there), left), line.cancelled, entry, places_of(line, there))
+        for entry, there in by_entry(line, (booking for booking in line.bookings.all() if _may_go(line, booking)))
     ]
 
 
-def is_offered(line: Any) -> bool:
-    """Whether the shopper may still call some of a confirmed order's line off, of which so many are `counted` for.
+def by_entry(line: OrderLine, bookings: Iterable[Booking]) -> list[tuple[Entry, list[Booking]]]:
+    """These places of a line by where they are: first at the entry that was ordered, then the soonest; each time the
+    ones issued last first."""
 
-    Not places at an entry that the co-operative called off: their money goes back without being asked.
+    def place(booking: Booking) -> tuple[bool, datetime, int, int]:
+        return booking.entry_id != line.entry_id, booking.entry.starts_at, booking.entry_id, -booking.pk
+
+    found = groupby(sorted(bookings, key=place), key=lambda booking: booking.entry)
+    return [(entry, list(there)) for entry, there in found]
+
+
+def is_offered(line: Any) -> bool:
+    """Whether the shopper may still call some of a confirmed order's line off, of which so many are `counted` for."""
+    if line.kind not in OrderLine.GOODS or line.quantity <= line.counted:
+        return False
+    if line.entry is None:
+        return line.cancel_until is not None and line.cancel_until > timezone.now()
+    return any(_may_go(line, booking) for booking in line.bookings.all())
+
+
+def _may_go(line: OrderLine, booking: Booking) -> bool:
+    """Whether its shopper may call a place off: it stands, is not about to be moved, and it is not too late.
+
+    Not at an entry that the co-operative called off: that money goes back without being asked.
     """
-    stands = line.entry is None or line.entry.cancelled_at is None
-    in_time = line.cancel_until is not None and line.cancel_until > timezone.now()
-    return stands and in_time and line.kind in OrderLine.GOODS and line.quantity > line.counted
+    stands = booking.status == Booking.Status.CONFIRMED and booking.moving_to_id is None
+    until = _until(line, booking)
+    return stands and booking.entry.cancelled_at is None and until is not None and until > timezone.now()
+
+
+def _until(line: OrderLine, booking: Booking) -> datetime | None:
+    """Until when (UTC) its shopper may call a place off: as it was sold, or as the co-operative's change allows."""
+    untils = [booking.cancel_until or line.cancel_until, booking.free_until]
+    return max((until for until in untils if until), default=None)
+
+
+def is_free_of_loss(booking: Booking) -> bool:
+    """Whether all that was paid for a place comes back, since the co-operative changed when it is."""
+    return booking.free_until is not None and booking.free_until > timezone.now()
 
 
 def _count(order: Order) -> QuerySet[Any]:
     """The goods and places of an order, with how many of each are `counted` for already, and how many `cancelled`."""
+    bookings = Prefetch("bookings", Booking.objects.select_related("entry__calendar"))
     lines = order.lines.filter(kind__in=OrderLine.GOODS).select_related("stall", "entry__calendar")
-    return lines.prefetch_related("discounts").with_counts()
+    return lines.prefetch_related("discounts", bookings).with_counts()
 
 
-def plan_for(order: Order, wanted: Mapping[int, int]) -> Plan:
-    """What it would come to if the shopper called off so many of the lines at these positions. Raises CannotCancel.
+def plan_for(order: Order, wanted: Mapping[Key, int]) -> Plan:
+    """What it would come to if the shopper called off so many of these. Raises CannotCancel.
 
     Delivery goes back too, once no goods are left to be delivered.
     """
     lines = list(_count(order))
     offers = _offers_among(order, lines)
-    chosen = [(offer, wanted[offer.line.position]) for offer in offers if wanted.get(offer.line.position)]
+    chosen = _choose(offers, wanted)
+    gone = Counter({line.pk: line.cancelled for line in lines})
+    for offer, quantity in chosen:
+        gone[offer.line.pk] += quantity
+    purse = Purse(order)
+    promises = [_promise(offer, quantity, purse) for offer, quantity in chosen]
+    if any(offer.line.kind == OrderLine.Kind.PRODUCT for offer, _quantity in chosen):
+        fees = _handover_too(order, lines, gone)
+        promises += [Promise(fee, fee.quantity, worth, purse.pay([Piece(fee, worth)])) for fee, worth in fees]
+    is_whole = all(line.quantity == gone[line.pk] for line in lines) and not carried_by(order)
+    return Plan(offers, promises, is_whole, is_by_card(piece for promise in promises for piece in promise.pieces))
+
+
+def _choose(offers: Iterable[Offer], wanted: Mapping[Key, int]) -> list[tuple[Offer, int]]:
+    """What is wanted of these offers. Raises CannotCancel if they are not, or not so many."""
+    chosen = [(offer, wanted[offer.key]) for offer in offers if wanted.get(offer.key)]
     if not chosen or len(chosen) != sum(1 for quantity in wanted.values() if quantity):
         raise CannotCancel(_("Some of this cannot be cancelled any more."))
     if any(not 0 < quantity <= offer.open for offer, quantity in chosen):
         raise CannotCancel(_("There is not so much of it left to cancel."))
-    worths = [(offer.line, quantity, *_worth_and_kept(offer, quantity)) for offer, quantity in chosen]
-    gone = {line.pk: line.cancelled + wanted.get(line.position, 0) for line in lines}
-    if any(line.kind == OrderLine.Kind.PRODUCT for line, *_rest in worths):
-        worths += _handover_too(order, lines, gone)
-    promises = _within(ledger.money_of(order).net, worths)
-    is_whole = all(line.quantity == gone[line.pk] for line in lines)
-    back = sum((promise.back for promise in promises), NOTHING)
-    return Plan(offers, promises, is_whole, back <= _by_card(order))
+    return chosen
 
 
-def _worth_and_kept(offer: Offer, quantity: int) -> tuple[Decimal, Decimal]:
-    """What was paid for so many more of a line, and what is kept of it: the same in sum in whatever portions."""
+def _promise(offer: Offer, quantity: int, purse: Purse) -> Promise:
+    """What was paid for so many of an offer, and what of that goes back: the same in sum in whatever portions."""
     line, already = offer.line, offer.already
-    kept = _kept(line, already + quantity) - _kept(line, already)
-    return paid_for(line, quantity, already), kept
+    if line.entry is None:
+        worth = paid_for(line, quantity, already)
+        kept = _kept(line, already + quantity) - _kept(line, already)
+        return Promise(line, quantity, worth, purse.pay([Piece(line, worth - kept)]), offer)
+    places = offer.places[:quantity]
+    back = [piece for place in places for piece in take(place.pieces, place.worth - _kept_of(line, place))]
+    worth = sum((place.worth for place in places), NOTHING)
+    return Promise(line, quantity, worth, purse.pay(by_line(back)), offer)
 
 
 def _kept(line: OrderLine, quantity: int) -> Decimal:
@@ -243,27 +426,32 @@ def _kept(line: OrderLine, quantity: int) -> Decimal:
     return round_to_penny(paid_for(line, quantity, 0) * line.kept_percent / 100)
 
 
-def _handover_too(
-    order: Order, lines: list[OrderLine], gone: Mapping[int, int]
-) -> list[tuple[OrderLine, int, Decimal, Decimal]]:
+def _kept_of(line: OrderLine, place: Place) -> Decimal:
+    """What is kept of one place: its portion of the line's, or of what it is worth since it was moved."""
+    if is_free_of_loss(place.booking):
+        return NOTHING
+    if place.is_as_sold:
+        return _kept(line, place.number) - _kept(line, place.number - 1)
+    return round_to_penny(place.worth * line.kept_percent / 100)
+
+
+def _handover_too(order: Order, lines: list[OrderLine], gone: Mapping[int, int]) -> list[tuple[OrderLine, Decimal]]:
     """What was paid for delivery, if no goods would be left."""
     if any(line.kind == OrderLine.Kind.PRODUCT and line.quantity > gone[line.pk] for line in lines):
         return []
     fees = order.lines.filter(kind=OrderLine.Kind.FEE, total__gt=0).prefetch_related("discounts")
-    return [(fee, fee.quantity, paid_for(fee, fee.quantity, 0), NOTHING) for fee in fees]
+    return [(fee, paid_for(fee, fee.quantity, 0)) for fee in fees]
 
 
-def _within(left: Decimal, worths: list[tuple[OrderLine, int, Decimal, Decimal]]) -> list[Promise]:
-    """What goes back for each, and never more than is left of what was paid for the order."""
-    promises = []
-    for line, quantity, worth, kept in worths:
-        back = max(min(worth - kept, left), NOTHING)
-        promises.append(Promise(line, quantity, worth, back))
-        left -= back
-    return promises
+def is_by_card(pieces: Iterable[Piece]) -> bool:
+    """Whether all of these can go back to cards."""
+    sums: dict[Order, Decimal] = {}
+    for piece in pieces:
+        sums[piece.line.order] = sums.get(piece.line.order, NOTHING) + piece.amount
+    return all(amount <= by_card(order) for order, amount in sums.items())
 
 
-def _by_card(order: Order) -> Decimal:
+def by_card(order: Order) -> Decimal:
     """How much of the order's money can go back to cards."""
     captured = order.payments.filter(status=Payment.Status.CAPTURED)
     return sum((ledger.refundable(payment) for payment in captured), NOTHING)
@@ -273,13 +461,14 @@ def _by_card(order: Order) -> Decimal:
 
 
 @transaction.atomic
-def cancel_for_shopper(order: Order, wanted: Mapping[int, int], *, agreed: str, by: User | None) -> Plan:
-    """Call off so many of the lines at these positions if that comes to what was agreed (a plan's fingerprint).
+def cancel_for_shopper(order: Order, wanted: Mapping[Key, int], *, agreed: str, by: User | None) -> Plan:
+    """Call off so many of these if that comes to what was agreed (a plan's fingerprint).
 
     The refunds are approved with that. What cannot go back by card becomes an `overpaid` case. Raises CannotCancel,
     with nothing moved; so a second click, or somebody who was faster, never sends money twice.
     """
     order = orders.lock(order.pk)
+    replacing.lock_before(order)
     plan = plan_for(order, wanted)
     if plan.fingerprint != agreed:
         raise LooksDifferent(_("This order has changed since you looked at it. Please look again."))
@@ -288,22 +477,28 @@ def cancel_for_shopper(order: Order, wanted: Mapping[int, int], *, agreed: str, 
         orders.cancel_confirmed(order, by=by, cause=Order.Closer.SHOPPER)
     else:
         _cancel_promised(order, plan, by=by)
+    send_back_approved(order, wishes)
+    return plan
+
+
+def send_back_approved(order: Order, wishes: list[Wish]) -> None:
+    """Send money back that was promised to the shopper: nobody has to approve it any more."""
     for refund in _send_back(order, wishes):
         refunds.approve(refund, by=None)
-    return plan
 
 
 def _cancel_promised(order: Order, plan: Plan, *, by: User | None) -> None:
     """Call off the goods and places of the plan, and owe a mail about them."""
     for promise in plan.promises:
-        if promise.line.kind in OrderLine.GOODS:
-            _cancel_some(Part(promise.line, promise.quantity), by=by)
+        if promise.offer is not None:
+            _cancel_some(Part(promise.line, promise.quantity, promise.places), by=by)
     _owe_mail_about_parts(order)
 
 
 def _wishes(order: Order, plan: Plan) -> list[Wish]:
     """The money that goes back: in one sum where that is all there is, else line by line."""
     why = _("The shopper cancelled it.")
-    if plan.is_whole and plan.back == ledger.money_of(order).net:
+    is_own = all(piece.line.order_id == order.pk for piece in plan.pieces)
+    if plan.is_whole and is_own and plan.back == ledger.money_of(order).net:
         return [Wish(plan.back, why, None)]
-    return [Wish(promise.back, why, None, promise.line) for promise in plan.promises]
+    return [Wish(piece.amount, why, None, piece.line) for piece in plan.pieces]

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from cartsite.celery import one_at_a_time
-from payments import closing, history, late, refunds, releasing, sweeping
+from payments import calling_off, closing, history, late, refunds, releasing, sweeping
 
 
 @shared_task
@@ -34,6 +34,13 @@ def look_at(payment_id: int) -> None:
 def sweep_refunds() -> None:
     """Send the refunds that are approved, and look for those in doubt."""
     refunds.sweep()
+
+
+@shared_task
+@one_at_a_time
+def sweep_called_off() -> None:
+    """Go on with the orders whose entry was called off."""
+    calling_off.sweep()
 
 
 @shared_task

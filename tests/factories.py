@@ -1,6 +1,6 @@
 """The things a shop is made of, as small as they can be."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.utils import timezone
 from factory.django import DjangoModelFactory
 
 from bookings import capacity
-from bookings.models import Calendar, Entry, Pool
+from bookings.models import Calendar, Entry, Pool, Question, Series
 from cart.models import Product, Stall
 from cartsite.models import User
 from orders.offers import CollectionSlot, DeliveryZone, Voucher
@@ -89,6 +89,33 @@ class EntryFactory(DjangoModelFactory[Entry]):
     ends_at = factory.LazyAttribute(lambda o: o.starts_at + timedelta(hours=3))
     price = Decimal("35.00")
     pool = factory.LazyAttribute(lambda o: capacity.new_pool(o.title, o.places))
+
+
+class QuestionFactory(DjangoModelFactory[Question]):
+    """What somebody eats, asked about all entries of a calendar; it may be left open."""
+
+    class Meta:
+        model = Question
+
+    calendar = factory.SubFactory(CalendarFactory)
+    text = factory.Sequence(lambda n: f"What do you eat? {n}")
+
+
+class SeriesFactory(DjangoModelFactory[Series]):
+    """A bread workshop on every day for four weeks, of which no entry is planned yet."""
+
+    class Meta:
+        model = Series
+
+    calendar = factory.SubFactory(CalendarFactory)
+    title = factory.Sequence(lambda n: f"Bread workshop {n}")
+    starts = time(18)
+    ends = time(21)
+    weekdays = factory.LazyFunction(lambda: list(range(7)))
+    first_day = factory.LazyFunction(timezone.localdate)
+    last_day = factory.LazyAttribute(lambda o: o.first_day + timedelta(weeks=4))
+    price = Decimal("35.00")
+    places = 10
 
 
 class CollectionSlotFactory(DjangoModelFactory[CollectionSlot]):

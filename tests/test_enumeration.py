@@ -8,18 +8,20 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.mail import EmailMessage
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from bookings.models import Entry
+from bookings import capacity, waiting
+from bookings.models import Booking, Entry, Waiter
 from cart.models import Cart, CartItem, CartMerge, Product
 from cartsite.models import Case, User
 from orders.models import Order, OrderContact
 from payments import settling
 from payments.models import Payment
 from payments.simulator import Simulator
-from tests.factories import ProductFactory, UserFactory
+from tests.factories import EntryFactory, ProductFactory, UserFactory
 from tests.orders.acts import all_rows, holder_of, place_cart, typed, visitor
 from tests.orders.people import connect
 
@@ -31,9 +33,12 @@ PlaceOrder = Callable[..., Order]
 # Every address with something in it that can be guessed, and what that is. Whoever adds one says here what it is, and
 # with that which of the tests below hold for it.
 PUBLIC, ORDER, ITEM, MERGE, TOKEN, SIBLING = "public", "order", "item", "merge", "token", "sibling"
+WAITER, TICKET, DOOR = "waiter", "ticket", "door"
 GUESSABLE = {
     "bookings:calendar": PUBLIC,
     "bookings:entry": PUBLIC,
+    "bookings:wait": PUBLIC,
+    "bookings:waiting": WAITER,
     "bookings:feed": PUBLIC,
     "openid_connect_login": PUBLIC,  # which account services there are is on the sign-in page
     "openid_connect_callback": PUBLIC,
@@ -53,6 +58,12 @@ GUESSABLE = {
     "orders:receipt": ORDER,
     "orders:again": ORDER,
     "orders:calendar": ORDER,
+    "orders:tickets": ORDER,
+    "bookings:ticket": TICKET,
+    "bookings:door": DOOR,
+    "bookings:door_scan": DOOR,
+    "bookings:door_undo": DOOR,
+    "bookings:door_rest": DOOR,
     "payments:webhook": TOKEN,
     "internal:set_stock": SIBLING,
 }
@@ -71,7 +82,7 @@ class Address:
 
     def fill(self) -> str:
         """The address of something that does not exist."""
-        values = {"number": NO_NUMBER, "merge": uuid.uuid4(), "slug": "none", "token": "none", "provider_id": "none"}
+        values = {"number": NO_NUMBER, "merge": uuid.uuid4(), "uuid": uuid.uuid4(), "booking": uuid.uuid4(), "slug": "none", "token": "none", "provider_id": "none"}
         return reverse(self.name, kwargs={name: values.get(name, 0) for name in self.parameters})
 
 
@@ -193,6 +204,7 @@ def test_a_real_secret_works_for_its_own_order_and_page_only(
 ) -> None:
     token = theirs.payments.get().return_token
     opens = {"orders:detail": ["key"], "orders:late_payment": ["key"], "orders:return": ["token"]}
+    opens["orders:tickets"] = ["key"]
 
     answers = {
         query: Client().get(reverse(name, args=[theirs.number]), {query: secret}).status_code
@@ -318,6 +330,95 @@ def test_ordering_anothers_ordered_basket_once_more_leads_to_no_order(
     assert answer.status_code == 422
     assert order.number not in str(answer.headers) + answer.content.decode()
     assert "order" not in answer.cookies
+
+
+# --- Waiting lists
+
+
+@pytest.fixture
+def waiter(shopper: User) -> Waiter:
+    """The shopper, in line for a workshop that is sold out."""
+    entry = EntryFactory(places=1)
+    capacity.claim(entry.pool_id, 1, None)
+    return waiting.join(entry, 1, email="ada@example.org", user=shopper)
+
+
+@pytest.mark.parametrize("name", named(WAITER))
+def test_a_place_in_a_line_that_is_not_ones_own_is_as_one_that_does_not_exist(name: str, waiter: Waiter) -> None:
+    other = waiting.join(waiter.entry, 1, email="bob@example.org")
+    signed_in, holder = Client(), Client()
+    signed_in.force_login(UserFactory())
+    holder.get(other.secret_link)
+    keys = ["", "?key=", "?key=wrong", "?key=%00", f"?key={other.key}", f"?key={waiter.uuid}"]
+    asked = [*(("GET", key) for key in keys), *((method, "") for method in ("POST", "HEAD", "PUT", "DELETE"))]
+    asked += [("POST", f"?key={waiter.key}")]
+    before = all_rows()
+
+    for client in (Client(), signed_in, holder):
+        for method, query in asked:
+            guessed = (waiter.uuid, uuid.uuid4())
+            answers = [ask(client, method, reverse(name, args=[guess]) + query, str(guess)) for guess in guessed]
+            assert answers[0] == answers[1]
+            assert answers[0][0] in (404, 405)
+
+    assert all_rows() == before
+
+
+def test_joining_a_line_tells_nobody_who_is_in_it(waiter: Waiter) -> None:
+    fields = {"email": "", "quantity": "1"}
+
+    answers = [
+        kind_of(Client().post(reverse("bookings:wait", args=[waiter.entry_id]), fields | {"email": email}), email)
+        for email in ("ada@example.org", "new@example.org")
+    ]
+
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 302
+
+
+# --- Tickets, and the door
+
+
+@pytest.mark.parametrize("name", named(TICKET))
+def test_a_ticket_is_found_by_its_own_uuid_only(name: str, theirs: Order, strangers: dict[str, Client]) -> None:
+    (ticket, *_others) = Booking.objects.filter(order_line__order=theirs)
+    wrong = (theirs.uuid, ticket.order_line.uuid, ticket.entry.uuid, ticket.hold.uuid, uuid.uuid4())
+    before = all_rows()
+
+    for client in strangers.values():
+        answers = [ask(client, "GET", reverse(name, args=[guess]), str(guess)) for guess in wrong]
+        assert {answer[0] for answer in answers} == {404}
+        assert answers == [answers[0]] * len(answers)
+        assert client.get(reverse(name, args=[ticket.uuid])).status_code == 200
+        assert client.post(reverse(name, args=[ticket.uuid])).status_code == 405
+
+    assert all_rows() == before
+
+
+@pytest.mark.parametrize("name", named(DOOR))
+def test_there_is_no_door_for_those_who_do_not_work_at_it(
+    name: str, theirs: Order, workshop: Entry, strangers: dict[str, Client]
+) -> None:
+    """Nor for staff without the permission, nor for a shopper who somehow has it."""
+    staff, promoted = UserFactory(is_staff=True), UserFactory()
+    promoted.user_permissions.add(Permission.objects.get(codename="check_in"))
+    for person in (staff, promoted):
+        strangers[person.username] = Client()
+        strangers[person.username].force_login(person)
+    booking = Booking.objects.filter(order_line__order=theirs)[0]
+    posted = {"code": booking.code, "booking": str(booking.uuid), "scan": str(uuid.uuid4()), "came": "yes"}
+    before = all_rows()
+
+    for client in strangers.values():
+        for method in ("get", "post"):
+            answers = [
+                kind_of(getattr(client, method)(reverse(name, args=[entry]), posted), f"/{entry}/", f"%2F{entry}%2F")
+                for entry in (workshop.pk, 987654321)
+            ]
+            assert answers[0] == answers[1]
+            assert answers[0][0] in (302, 404, 405)
+
+    assert all_rows() == before
 
 
 # --- SumUp's door, and the siblings'

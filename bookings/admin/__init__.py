@@ -1,5 +1,5 @@
 """The back office of bookings."""
 
-from bookings.admin import attendees, calendars, places, pools
+from bookings.admin import attendees, calendars, entries, places, pools, series, waiting
 
-__all__ = ["attendees", "calendars", "places", "pools"]
+__all__ = ["attendees", "calendars", "entries", "places", "pools", "series", "waiting"]

@@ -72,7 +72,7 @@ class AskingAdmin(WithPages, KeptAdmin):
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
+    ) -> Any:
         """Save, ask, or show the form again; what asks or refuses has undone its transaction."""
         if BACK in request.POST:
             vars(request)["refused"] = {"": _now("Nothing is saved yet.")}

@@ -2,25 +2,82 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import StackedInline
 
 from bookings.admin.asking import ArchivableForm
-from bookings.models import Calendar, Question, Resource
+from bookings.admin.attendees import QuestionForm
+from bookings.models import Calendar, Entry, Question, Resource
 from cartsite.backoffice import KeptAdmin
 
 
-class ChoicesField(forms.CharField):
-    """Answers to choose from, with commas between them."""
+class QuestionInline(StackedInline):
+    """What is asked about everybody who comes; a question of one series alone is made on a page of its own."""
 
-    def prepare_value(self, value: Any) -> str:
-        return value if isinstance(value, str) else ", ".join(value or [])
+    model = Question
+    form = QuestionForm
+    fields = ["text", "help_text", ("kind", "is_required", "position"), "choices"]
+    extra = 1  # without a script nothing adds another row
+    can_delete = False
+    show_change_link = True
+    verbose_name_plural = _("questions about everybody who comes")
 
-    def to_python(self, value: Any) -> Any:
-        return [each.strip() for each in str(value or "").split(",") if each.strip()]
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).filter(archived_at=None, series=None)
 
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return list(initial or []) != self.to_python(data)
+
+class CalendarForm(ArchivableForm):
+    class Meta:
+        model = Calendar
+        fields = ["name", "slug", "stall", "description", "place", "time_zone", "picture"]
+        help_texts = {
+            "time_zone": _("Where it is, such as Europe/London. Its times are those of the clock on the wall there."),
+            "kept_percent": _("Per cent of what was paid for the place. Shoppers see it before they buy."),
+        }
+
+
+@admin.register(Calendar)
+class CalendarAdmin(KeptAdmin):
+    form = CalendarForm
+    list_display = ["name", "stall", "place", "time_zone", "archived_at"]
+    list_select_related = ["stall"]
+    search_fields = ["name", "place", "stall__name"]
+    list_filter = ["time_zone", "stall", "archived_at"]
+    prepopulated_fields = {"slug": ["name"]}
+    autocomplete_fields = ["stall"]
+    readonly_fields = ["uuid"]
+    inlines = [QuestionInline]
+    fieldsets = [
+        (None, {"fields": ["name", "slug", "stall", "description", "place", "time_zone", "picture"]}),
+        (_("When it can be booked"), {"fields": [("notice_hours", "horizon_days"), ("most_held", "offer_hours")]}),
+        (_("When plans change"), {"fields": [("cancel_hours", "kept_percent"), "move_hours"]}),
+        (_("Who comes"), {"fields": ["ask_names"]}),
+        (_("Record"), {"fields": ["archived", "uuid"]}),
+    ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """In another zone everything that was sold would be at another hour."""
+        has_entries = obj is not None and Entry.objects.filter(calendar=obj).exists()
+        return [*self.readonly_fields, "time_zone"] if has_entries else list(self.readonly_fields)
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, Any]:
+        """An address that people may have written down stays as it is."""
+        return {} if obj else dict(self.prepopulated_fields)
+
+
+class ResourceForm(ArchivableForm):
+    class Meta:
+        model = Resource
+        fields = ["name"]
+
+
+@admin.register(Resource)
+class ResourceAdmin(KeptAdmin):
+    form = ResourceForm
+    fields = ["name", "archived", "uuid"]
+    list_display = ["name", "archived_at"]
+    search_fields = ["name"]
+    list_filter = ["archived_at"]
+    readonly_fields = ["uuid"]

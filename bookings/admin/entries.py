@@ -77,8 +77,8 @@ class EntryForm(ArchivableForm):
             self.fields["pool"].required = False
         if entry.pk:
             shown = {name: getattr(entry, name) for name in WALL_TIMES}
-            self.initial |= {name: at and shown_at(at, entry.calendar.zone) for name, at in shown.items()}
-            self.initial |= {"places": entry.pool.wanted, "on_its_own": entry.by_hand}
+            self.initial.update({name: at and shown_at(at, entry.calendar.zone) for name, at in shown.items()})
+            self.initial.update(places=entry.pool.wanted, on_its_own=entry.by_hand)
             if entry.pool.entries.count() > 1:
                 self.fields["places"].disabled = True
                 self.fields["places"].help_text = _("Several entries share these: their pool says how many there are.")
@@ -95,6 +95,10 @@ class EntryForm(ArchivableForm):
         if data.get("archived") and self.instance.pk and planning.claims_on([self.instance])[self.instance.pk]:
             self.add_error("archived", _("People have places at it: call it off instead, so that they are told."))
         return data
+
+    def _get_validation_exclusions(self) -> set[str]:
+        """Whether it is on decides what the database refuses: both columns are looked at, though neither is typed."""
+        return super()._get_validation_exclusions() - {"archived_at", "cancelled_at"}
 
     def _read_clock(self, data: dict[str, Any], zone: ZoneInfo) -> None:
         """What the clock shows, as moments (UTC)."""
@@ -116,9 +120,10 @@ class EntryForm(ArchivableForm):
         """Beside the field, and with who has it; the database says it again for who was faster."""
         starts, ends, resource = data.get("starts_at"), data.get("ends_at"), data.get("resource")
         is_on = self.instance.cancelled_at is None and not data.get("archived")
-        if resource and starts and ends and is_on:
-            if other := planning.users_of(resource, starts, ends).exclude(pk=self.instance.pk).first():
-                self.add_error("resource", planning.describe_user(other))
+        if not (resource and starts and ends and is_on):
+            return
+        if other := planning.users_of(resource, starts, ends).exclude(pk=self.instance.pk).first():
+            self.add_error("resource", planning.describe_user(other))
 
 
 class WhenFilter(SimpleListFilter):
@@ -199,7 +204,9 @@ class EntryAdmin(AskingAdmin):
     @admin.display(description=_("pool"))
     def pool_page(self, entry: Entry) -> str:
         return format_html(
-            '<a class="text-link" href="{}">{}</a>', reverse("admin:bookings_pool_change", args=[entry.pool_id]), entry.pool
+            '<a class="text-link" href="{}">{}</a>',
+            reverse("admin:bookings_pool_change", args=[entry.pool_id]),
+            entry.pool,
         )
 
     @admin.display(description=_("series"))
@@ -207,7 +214,7 @@ class EntryAdmin(AskingAdmin):
         path = reverse("admin:bookings_series_change", args=[entry.series_id])
         return format_html('<a class="text-link" href="{}">{}</a>', path, entry.series)
 
-    def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm[Any], change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Only what was changed is written; who has a place at it is told of another time."""
         planning.lock_resource(obj.resource)
         try:
@@ -216,15 +223,17 @@ class EntryAdmin(AskingAdmin):
         except CannotPlan as refusal:
             raise Refused({refusal.field: str(refusal)}) from refusal
         except CannotReschedule as refusal:
-            raise Refused({"resource" if isinstance(refusal, ResourceTaken) else "starts_at": str(refusal)}) from refusal
+            raise Refused(
+                {"resource" if isinstance(refusal, ResourceTaken) else "starts_at": str(refusal)}
+            ) from refusal
 
-    def _make(self, entry: Entry, form: forms.ModelForm[Any]) -> None:
-        if entry.pool_id is None:
+    def _make(self, entry: Entry, form: Any) -> None:
+        if not form.cleaned_data["pool"]:
             name = planning.pool_name(entry.title, entry.starts_at, entry.calendar)
             entry.pool = capacity.new_pool(name, form.cleaned_data["places"])
         entry.save()
 
-    def _change(self, request: HttpRequest, entry: Entry, form: forms.ModelForm[Any]) -> None:
+    def _change(self, request: HttpRequest, entry: Entry, form: Any) -> None:
         changed = set(form.changed_data)
         if not changed:
             return

@@ -1,27 +1,74 @@
-"""The back office: places that were sold, to read."""
+"""The back office: places that were sold, and who was let in, to read."""
 
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from bookings.models import Booking
+from bookings.models import Booking, Scan
 from cartsite.backoffice import RecordAdmin
+from orders.guest_list import name_of
 
 
 @admin.register(Booking)
 class BookingAdmin(RecordAdmin):
-    list_display = ["code", "entry", "order_number", "status", "created_at"]
-    search_fields = ["code", "entry__title", "order_line__order__number"]
+    list_display = ["code", "entry", "starts_at", "who", "order_number", "status", "ticket", "door"]
+    search_fields = [
+        "code",
+        "attendee__name",
+        "entry__title",
+        "order_line__order__number",
+        "order_line__order__contact__name",
+    ]
     list_filter = ["status", "entry__calendar"]
+    readonly_fields = ["who", "ticket", "door"]
     ordering = ["-pk"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         bookings: QuerySet[Booking] = super().get_queryset(request)
-        return bookings.select_related("entry", "order_line__order")
+        return bookings.select_related("entry", "attendee", "order_line__order__contact")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """A code may be typed in groups, as tickets show it."""
+        found, may_double = super().get_search_results(request, queryset, search_term)
+        whole = search_term.replace("-", "").replace(" ", "")
+        return (found | queryset.filter(code__iexact=whole) if search_term else found), may_double
+
+    @admin.display(description=_("begins"), ordering="entry__starts_at")
+    def starts_at(self, booking: Booking) -> Any:
+        return booking.entry.starts_at
+
+    @admin.display(description=_("who comes"))
+    def who(self, booking: Booking) -> str:
+        return name_of(booking)
 
     @admin.display(description=_("order"))
     def order_number(self, booking: Booking) -> str:
         return booking.order_line.order.number
+
+    @admin.display(description=_("ticket"))
+    def ticket(self, booking: Booking) -> str:
+        return _link("bookings:ticket", booking.uuid, _("Ticket"))
+
+    @admin.display(description=_("door"))
+    def door(self, booking: Booking) -> str:
+        return _link("bookings:door", booking.entry_id, _("Door"))
+
+
+@admin.register(Scan)
+class ScanAdmin(RecordAdmin):
+    list_display = ["at", "entry", "outcome", "booking", "typed", "by", "undone_at", "undone_by"]
+    list_select_related = ["entry", "booking", "by", "undone_by"]
+    list_filter = ["outcome", "at"]
+    search_fields = ["booking__code", "typed", "entry__title", "by__username"]
+    ordering = ["-pk"]
+
+
+def _link(name: str, key: object, label: Any) -> str:
+    return format_html('<a href="{}">{}</a>', reverse(name, args=[key]), label)

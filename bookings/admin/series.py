@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext as _now
@@ -142,7 +141,7 @@ class SeriesAdmin(AskingAdmin):
         clocks = describe_clocks_of(series) if series else []
         return super().change_view(request, object_id, form_url, (extra_context or {}) | {"clocks": clocks})
 
-    def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm[Any], change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """A plan that is as it was is not written again."""
         planning.lock_resource(obj.resource)
         if form.changed_data or not change:
@@ -209,7 +208,7 @@ def _say(plan: Plan) -> str:
         "dropped": len(plan.of(Fate.DROPPED)),
         "apart": len(plan.of(Fate.SET_APART)),
     }
-    return _now("Entries: %(made)d made, %(changed)d changed, %(dropped)d off the calendar, %(apart)d set apart.") % counts
+    return _now("%(made)d made, %(changed)d changed, %(dropped)d off the calendar, %(apart)d set apart.") % counts
 
 
 @admin.register(PriceKind)

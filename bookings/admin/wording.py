@@ -22,6 +22,7 @@ NAMES = {
     "ends_at": gettext_lazy("Ends"),
     "places": gettext_lazy("Places"),
 }
+FIELDS = {field.name: str(field.verbose_name) for field in Entry._meta.fields}
 REASONS = {
     Reason.PAST: gettext_lazy("Over already"),
     Reason.BY_HAND: gettext_lazy("Changed by hand"),
@@ -73,7 +74,7 @@ def describe_change(change: Change, zone: ZoneInfo) -> str:
         return _("Shares the places of %(pool)s") % {"pool": change.after} if change.after else _("Places of its own")
     if change.name == "description":
         return _("A new description")
-    name = NAMES.get(change.name) or capfirst(Entry._meta.get_field(change.name).verbose_name)
+    name = NAMES.get(change.name) or capfirst(FIELDS[change.name])
     before, after = (_value(change.name, value, zone) for value in (change.before, change.after))
     return _("%(name)s: %(before)s, then %(after)s") % {"name": name, "before": before, "after": after}
 

@@ -6,8 +6,8 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Upper
+from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce, Upper
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import get_random_string
@@ -26,6 +26,13 @@ class WaiterQuerySet(models.QuerySet["Waiter"]):
     def in_turn(self) -> Self:
         """Those who still wait, the first in line first."""
         return self.filter(status=Waiter.Status.WAITING).order_by("place", "pk")
+
+    def with_turn(self) -> Self:
+        """Each with its `turn`: its place among those who wait in its line, from 1."""
+        sooner = Q(place__lt=OuterRef("place")) | Q(place=OuterRef("place"), pk__lt=OuterRef("pk"))
+        line = Waiter.objects.filter(sooner, status=Waiter.Status.WAITING, entry__pool=OuterRef("entry__pool"))
+        before = line.order_by().values("entry__pool").annotate(n=Count("pk")).values("n")
+        return self.annotate(turn=Coalesce(Subquery(before), 0) + 1)
 
     def active(self) -> Self:
         """Those who wait or have an offer, with what an offer depends on loaded."""

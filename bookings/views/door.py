@@ -154,7 +154,8 @@ def undo(request: HttpRequest, entry_id: int) -> HttpResponse:
     taken_back, answer = _take_back(request, entry)
     said = _("Taken back.") if taken_back is True else taken_back or _("That was taken back before.")
     if is_htmx(request):
-        context = _context(request, entry) | {"answer": answer, "said": said}
+        # Even if that changed nothing, it is news.
+        context = _context(request, entry) | {"answer": answer, "undone": said, "news": "undone"}
         return render(request, "bookings/door/_undone.html", context)
     messages.add_message(request, messages.SUCCESS if taken_back is True else messages.WARNING, said)
     return redirect("bookings:door", entry_id)
@@ -188,9 +189,11 @@ def _find_entry(entry_id: int) -> Entry:
 
 def _context(request: HttpRequest, entry: Entry) -> dict[str, Any]:
     """What the page of a door says; its form has a fresh UUID, and each row of the list one of its own."""
-    said = request.GET.get("q", "").replace("\x00", "")[:100].strip()
+    said = (request.GET.get("q") or request.POST.get("q", "")).replace("\x00", "")[:100].strip()
     people: QuerySet[Any] = guest_list.find_people(entry, said)
     shown = list(people[: MOST_SHOWN + 1])
+    for row in shown:
+        row.fresh = uuid4()
     counts = guest_list.count_people(entry)
     news = repr(([(row.pk, row.status, row.who) for row in shown], counts, said))
     return {

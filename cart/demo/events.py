@@ -10,6 +10,22 @@ FREE = "0.00"
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY, SATURDAY, SUNDAY = range(7)
 
 
+class Price(NamedTuple):
+    """Another price for a place, and whom it is for."""
+
+    name: str
+    note: str
+    price: str
+
+
+class Asked(NamedTuple):
+    """What is asked about everybody who comes; of `choices` one is chosen."""
+
+    text: str
+    help_text: str = ""
+    choices: tuple[str, ...] = ()
+
+
 class Series(NamedTuple):
     """A thing that recurs on a weekday, every so many weeks: 1, 2, 4 or 8, so that eight weeks always hold as many."""
 
@@ -23,6 +39,9 @@ class Series(NamedTuple):
     vat: str = "20.00"
     every: int = 1
     offset: int = 0
+    kind: str = "workshop"
+    price_name: str = ""
+    prices: tuple[Price, ...] = ()
 
     def falls_on(self, day: date) -> bool:
         """Whether it takes place on that day; weeks are counted from one fixed Monday, so that the answer stands."""
@@ -41,6 +60,8 @@ class Programme(NamedTuple):
     zone: str
     draw: str
     series: tuple[Series, ...]
+    questions: tuple[Asked, ...] = ()
+    ask_names: bool = False
 
     @property
     def picture(self) -> str:
@@ -86,8 +107,19 @@ BAKEHOUSE = Programme(
             places=24,
             price="9.50",
             every=2,
+            kind="gathering",
+            price_name="Grown-up",
+            prices=(
+                Price("Child", "From 3 to 12 years", "5.25"),
+                Price("Member", "Of the co-operative: bring your card", "7.60"),
+            ),
         ),
     ),
+    questions=(
+        Asked("What do you not eat?", "Allergies too. We bake with wheat, milk and nuts in the room."),
+        Asked("Which apron fits?", choices=("Small", "Medium", "Large")),
+    ),
+    ask_names=True,
 )
 
 WALKS = Programme(
@@ -107,6 +139,12 @@ WALKS = Programme(
             time(11, 30),
             places=20,
             price="6.40",
+            kind="walk",
+            price_name="Adult",
+            prices=(
+                Price("Child", "Under 16 years", "3.20"),
+                Price("Member", "Of the co-operative: bring your card", "4.80"),
+            ),
         ),
         Series(
             "Foraging for beginners",
@@ -128,6 +166,7 @@ WALKS = Programme(
             price="7.75",
             every=2,
             offset=1,
+            kind="walk",
         ),
         Series(
             "Path-mending morning",
@@ -138,6 +177,7 @@ WALKS = Programme(
             places=40,
             price=FREE,
             every=2,
+            kind="gathering",
         ),
     ),
 )
@@ -189,6 +229,7 @@ CLAY_ROOM = Programme(
             places=16,
             price=FREE,
             every=2,
+            kind="gathering",
         ),
     ),
 )
@@ -210,6 +251,7 @@ CANAL = Programme(
             time(21),
             places=18,
             price="32.50",
+            kind="tasting",
         ),
         Series(
             "Honey tasting with the beekeepers",
@@ -220,6 +262,7 @@ CANAL = Programme(
             places=16,
             price="19.50",
             every=2,
+            kind="tasting",
         ),
     ),
 )

@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Permission
 from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from bookings.capacity import new_pool
-from bookings.models import Calendar, Entry
+from bookings.models import Calendar, Entry, Question
 from cart.demo.events import PROGRAMMES, Series
 from cart.demo.goods import HOUSE, SELLERS, Good
 from cart.models import Product, Stall
@@ -28,7 +29,10 @@ PASSWORD = "demo"  # noqa: S105 - public, and refused by cartsite.signin whereve
 PEOPLE: tuple[dict[str, Any], ...] = (
     {"username": "staff", "email": "staff@demo.test", "name": "Sam Steward", "is_staff": True, "is_superuser": True},
     {"username": "shopper", "email": "shopper@demo.test", "name": "Ada Shopper"},
+    {"username": "door", "email": "door@demo.test", "name": "Vic Volunteer", "is_staff": True},
 )
+# Who may do just one thing in the back office.
+PERMITTED = {"door": "check_in"}
 SIGN_INS = [f"{person['username']} / {PASSWORD}" for person in PEOPLE]
 
 Row = TypeVar("Row", Stall, Product, Calendar)
@@ -41,6 +45,7 @@ def load() -> dict[str, int]:
         "stalls": load_stalls(),
         "products": load_products(),
         "calendars": load_calendars(),
+        "questions": load_questions(),
         "entries": load_entries(),
         "sign-ins": load_people(),
     }
@@ -125,8 +130,34 @@ def load_calendars() -> int:
             place=programme.place,
             time_zone=programme.zone,
             picture=programme.picture,
+            ask_names=programme.ask_names,
         )
         for programme in missing
+    )
+    return len(missing)
+
+
+def load_questions() -> int:
+    """Make the questions that are missing."""
+    calendars = present(Calendar, "slug", [programme.slug for programme in PROGRAMMES])
+    asked = {
+        demo_uuid(Question, f"{programme.slug}/{question.text}"): (position, question, calendars[programme.slug])
+        for programme in PROGRAMMES
+        for position, question in enumerate(programme.questions)
+    }
+    there = set(Question.objects.filter(uuid__in=asked).values_list("uuid", flat=True))
+    missing = {key: value for key, value in asked.items() if key not in there}
+    Question.objects.bulk_create(
+        Question(
+            uuid=key,
+            calendar=calendar,
+            text=question.text,
+            help_text=question.help_text,
+            kind=Question.Kind.CHOICE if question.choices else Question.Kind.TEXT,
+            choices=list(question.choices),
+            position=position,
+        )
+        for key, (position, question, calendar) in missing.items()
     )
     return len(missing)
 
@@ -164,6 +195,8 @@ def new_entry(name: str, series: Series, calendar: Calendar, day: date) -> Entry
         calendar=calendar,
         title=series.title,
         description=series.description,
+        kind=series.kind,
+        price_name=series.price_name,
         starts_at=datetime.combine(day, series.starts, calendar.zone),
         ends_at=datetime.combine(day, series.ends, calendar.zone),
         price=Decimal(series.price),
@@ -172,11 +205,13 @@ def new_entry(name: str, series: Series, calendar: Calendar, day: date) -> Entry
 
 
 def load_people() -> int:
-    """Make the staff user and the shopper, unless somebody has that name or address."""
+    """Make the staff user, the shopper and the volunteer at the door, unless somebody has that name or address."""
     missing = [person for person in PEOPLE if not is_there(person)]
-    User.objects.bulk_create(
+    made = User.objects.bulk_create(
         User(uuid=demo_uuid(User, person["username"]), password=make_password(PASSWORD), **person) for person in missing
     )
+    for person in made:
+        person.user_permissions.set(Permission.objects.filter(codename=PERMITTED.get(person.username)))
     return len(missing)
 
 

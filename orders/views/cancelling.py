@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 from cart.visitors import user_of
 from cartsite.templatetags.shop import in_words
 from orders import access
-from orders.forms import CancelForm
+from orders.forms import CancelForm, name_of
 from orders.models import Order
 from payments import cancelling
 from payments.cancelling import CannotCancel, Offer, Plan
@@ -27,7 +27,7 @@ def cancel(request: HttpRequest, number: str) -> HttpResponse:
     order = access.find_order(request, number)
     offers = cancelling.offers_for(order)
     typed = request.POST if request.method == "POST" else request.GET
-    form = CancelForm({offer.line.position: offer.open for offer in offers}, typed or None)
+    form = CancelForm({offer.key: offer.open for offer in offers}, typed or None)
     if request.method == "POST":
         return _cancel(request, order, form)
     if not offers:
@@ -39,7 +39,7 @@ def cancel(request: HttpRequest, number: str) -> HttpResponse:
 
 
 def _choose(request: HttpRequest, order: Order, offers: list[Offer], form: CancelForm) -> HttpResponse:
-    rows = [(offer, form[form.name_of(offer.line.position)]) for offer in offers]
+    rows = [(offer, form[name_of(offer.key)]) for offer in offers]
     context = {"order": order, "rows": rows, "form": form}
     return render(request, "orders/cancel.html", context, status=422 if form.is_bound else 200)
 
@@ -58,7 +58,7 @@ def _review(
 
 def _as_typed(form: CancelForm) -> list[tuple[str, int]]:
     """What was chosen, for the form that says yes to it."""
-    return [(form.name_of(position), quantity) for position, quantity in form.wanted.items()]
+    return [(name_of(key), quantity) for key, quantity in form.wanted.items()]
 
 
 def _cancel(request: HttpRequest, order: Order, form: CancelForm) -> HttpResponse:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from django.db.models import Count, Min, Sum
+from django.db.models import Count, Min, Q, Sum
 from django.http import HttpRequest
 
 from cartsite.backoffice import age_of
 from cartsite.models import Case
-from payments.models import DailyClose, Refund
+from payments.models import DailyClose, Refund, RefundBatch
 
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -15,6 +15,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     seen = {
         "open_cases": ("cartsite.view_case", _open_cases),
         "waiting_refunds": ("payments.view_refund", _waiting_refunds),
+        "waiting_batches": ("payments.view_refundbatch", _waiting_batches),
         "last_close": ("payments.view_dailyclose", _last_close),
     }
     return context | {name: read() for name, (needed, read) in seen.items() if request.user.has_perm(needed)}
@@ -31,6 +32,15 @@ def _open_cases() -> dict[str, Any]:
 def _waiting_refunds() -> dict[str, Any]:
     waiting = Refund.objects.filter(status=Refund.Status.REQUESTED, approved_at=None)
     return waiting.aggregate(count=Count("pk"), amount=Sum("amount"), oldest=Min("requested_at"))
+
+
+def _waiting_batches() -> list[RefundBatch]:
+    """Those that are not prepared to the end, or wait for somebody to approve them; the oldest first."""
+    waits = Q(refunds__status=Refund.Status.REQUESTED, refunds__approved_at=None)
+    found = RefundBatch.objects.filter(waits | Q(prepared_at=None)).select_related("entry").distinct()
+    return list(
+        found.annotate(count=Count("refunds", filter=waits), amount=Sum("refunds__amount", filter=waits)).order_by("pk")
+    )
 
 
 def _last_close() -> dict[str, Any]:

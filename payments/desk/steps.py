@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from cartsite.backoffice import log, person_of
+from payments.calling_off import CannotCallOff
 from payments.cancelling import CannotCancel
 from payments.casework import CannotDo
 from payments.closing import BeingClosed
@@ -18,7 +19,7 @@ from payments.refunds import CannotRefund, approve
 from payments.releasing import CannotRelease
 from payments.sumup import SumUpError
 
-REFUSALS = (CannotRefund, CannotCancel, CannotDo, CannotRelease, BeingClosed, SumUpError)
+REFUSALS = (CannotRefund, CannotCancel, CannotCallOff, CannotDo, CannotRelease, BeingClosed, SumUpError)
 MAY_APPROVE = "payments.approve_refund"
 
 

@@ -11,8 +11,9 @@ from django.test import Client
 from django.utils import timezone
 from time_machine import travel
 
-from bookings import capacity, views
+from bookings import capacity
 from bookings.models import Calendar, Entry
+from bookings.views import calendars
 from tests.factories import CalendarFactory, EntryFactory
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +48,7 @@ def test_all_calendars_are_listed_but_those_archived(client: Client, bakehouse: 
 
 
 def test_every_calendar_is_on_one_page_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "PER_PAGE", 2)
+    monkeypatch.setattr(calendars, "PER_PAGE", 2)
     made = [CalendarFactory.create(name="The same name").slug for _ in range(5)]
 
     seen, address = [], "/calendars/"
@@ -74,7 +75,7 @@ def test_a_calendar_shows_what_is_coming_and_nothing_else(client: Client, bakeho
 def test_every_coming_entry_is_on_one_page_once(
     client: Client, bakehouse: Calendar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "PER_PAGE", 3)
+    monkeypatch.setattr(calendars, "PER_PAGE", 3)
     moment = timezone.now() + timedelta(days=1)
     starts = [moment, moment, moment, moment, moment + timedelta(microseconds=1), moment + timedelta(days=1), moment]
     for starts_at in starts:

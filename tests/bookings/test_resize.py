@@ -75,11 +75,29 @@ def test_resizing_renews(hold: Hold, clock: Traveller) -> None:
 
 
 def test_resizing_cannot_stretch_a_hold_beyond_an_hour(hold: Hold, clock: Traveller) -> None:
-    for _ in range(6):
-        clock.shift(10 * MINUTE)
+    for _ in range(5):
+        clock.shift(11 * MINUTE)
         hold = capacity.resize(hold, 4)
 
     assert state(hold)[2] == NOON + 60 * MINUTE
+
+
+def test_resizing_never_shortens_a_hold_that_was_renewed(hold: Hold, clock: Traveller) -> None:
+    capacity.renew([hold.pk])
+    clock.shift(10 * MINUTE)
+
+    capacity.resize(hold, 5)
+
+    assert state(hold)[2] == NOON + 60 * MINUTE
+
+
+def test_a_hold_that_is_over_starts_a_new_hour(hold: Hold, clock: Traveller) -> None:
+    clock.shift(61 * MINUTE)
+
+    capacity.resize(hold, 4)
+
+    hold.refresh_from_db()
+    assert (hold.claimed_at, hold.until) == (NOON + 61 * MINUTE, NOON + 76 * MINUTE)
 
 
 def test_growing_takes_from_expired_holds_of_others(pool: Pool, hold: Hold, clock: Traveller) -> None:
@@ -127,15 +145,16 @@ def test_a_hold_given_back_meanwhile_starts_a_new_hour(hold: Hold, clock: Travel
 # --- Renewing ---------------------------------------------------------------------------------------------------------
 
 
-def test_renewing_lasts_15_minutes_from_now(hold: Hold, clock: Traveller) -> None:
+def test_renewing_lasts_the_full_hour_since_it_was_claimed(hold: Hold, clock: Traveller) -> None:
     clock.shift(10 * MINUTE)
 
     assert capacity.renew([hold.pk]) == 1
 
-    assert state(hold)[2] == NOON + 25 * MINUTE
+    assert state(hold)[2] == NOON + 60 * MINUTE
 
 
-def test_renewing_ends_after_an_hour(hold: Hold, clock: Traveller) -> None:
+def test_renewing_again_adds_nothing(hold: Hold, clock: Traveller) -> None:
+    capacity.renew([hold.pk])
     clock.shift(50 * MINUTE)
 
     capacity.renew([hold.pk])
@@ -143,15 +162,20 @@ def test_renewing_ends_after_an_hour(hold: Hold, clock: Traveller) -> None:
     assert state(hold)[2] == NOON + 60 * MINUTE
 
 
-def test_renewing_never_shortens(hold: Hold, clock: Traveller) -> None:
-    clock.shift(timedelta(hours=3))
+def test_renewing_never_shortens(pool: Pool, clock: Traveller) -> None:
+    offered = capacity.claim(pool.pk, 2, until=NOON + timedelta(hours=24))
 
-    capacity.renew([hold.pk])
-    first = state(hold)[2]
-    clock.shift(-timedelta(hours=3))
-    capacity.renew([hold.pk])
+    assert capacity.renew([offered.pk]) == 1
 
-    assert first == state(hold)[2] == NOON + 60 * MINUTE
+    assert state(offered)[2] == NOON + timedelta(hours=24)
+
+
+def test_what_is_over_is_not_renewed(hold: Hold, clock: Traveller) -> None:
+    clock.shift(15 * MINUTE)
+
+    assert capacity.renew([hold.pk]) == 0
+
+    assert state(hold)[2] == NOON + 15 * MINUTE
 
 
 def test_what_was_given_back_is_not_renewed(hold: Hold) -> None:

@@ -61,7 +61,7 @@ def test_a_shop_worth_looking_at_is_loaded(load_demo: LoadDemo) -> None:
     said = load_demo()
 
     assert said.startswith(
-        "Loaded 9 stalls, 54 products, 4 calendars, 69 entries, 2 sign-ins, 3 windows, 2 zones, 2 vouchers.\n"
+        "Loaded 9 stalls, 54 products, 4 calendars, 2 questions, 69 entries, 3 sign-ins, 3 windows, 2 zones, 2 vouchers.\n"
     )
     assert Stall.objects.filter(is_house=False).count() == 8
     assert Stall.objects.get(is_house=True).name == "Rose Ash Co-operative"
@@ -130,8 +130,8 @@ def test_what_people_made_under_the_same_names_is_left_alone(load_demo: LoadDemo
 
     assert Product.objects.get(sku="HONEY-HEATHER-340") == honey
     assert Product.objects.get(sku="BAG-TOTE-ROSE").stall == house
-    assert list(User.objects.filter(is_staff=True)) == []
-    assert User.objects.exclude(pk=staff.pk).get().username == "shopper"
+    assert list(User.objects.filter(is_superuser=True)) == []
+    assert set(User.objects.exclude(pk=staff.pk).values_list("username", flat=True)) == {"shopper", "door"}
 
 
 def test_a_week_later_only_the_new_week_is_added(load_demo: LoadDemo) -> None:
@@ -192,6 +192,15 @@ def test_the_demos_people_can_sign_in(load_demo: LoadDemo) -> None:
     assert isinstance(shopper, User)
     assert (staff.username, staff.is_staff, staff.is_superuser) == ("staff", True, True)
     assert (shopper.email, shopper.is_staff, bool(shopper.name)) == ("shopper@demo.test", False, True)
+
+
+def test_the_demos_volunteer_may_check_people_in_and_nothing_else(load_demo: LoadDemo) -> None:
+    load_demo()
+
+    volunteer = authenticate(username="door", password="demo")
+    assert isinstance(volunteer, User)
+    assert (volunteer.is_staff, volunteer.is_superuser) == (True, False)
+    assert volunteer.get_all_permissions() == {"bookings.check_in"}
 
 
 def test_outside_the_demo_it_is_refused(load_demo: LoadDemo, settings: Any) -> None:

@@ -1,17 +1,20 @@
 """How much a page asks of the database: little, the same for many rows, and never how many there are."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from bookings.models import Entry
+from bookings import capacity
+from bookings.models import Calendar, Entry, PriceKind, Waiter
 from cart import services
 from cart.models import Cart, Product
 from cartsite.models import User
 from tests.cart.queries import asked
-from tests.factories import CalendarFactory, EntryFactory, ProductFactory, StallFactory, UserFactory
+from tests.factories import CalendarFactory, EntryFactory, ProductFactory, SeriesFactory, StallFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -144,14 +147,18 @@ def test_adding_what_is_not_counted_asks_4_times_at_most(honey: Product, htmx: C
     assert [len(without_a_cart), len(once_more), len(another)] == [4, 4, 4]
 
 
-@pytest.mark.parametrize("kind", ["product", "entry"])
-def test_adding_what_is_scarce_asks_7_times_at_most(htmx: Client, loaf: Product, workshop: Entry, kind: str) -> None:
-    thing = loaf if kind == "product" else workshop
-
-    without_a_cart = add(htmx, thing)
-    once_more = add(htmx, thing)
+def test_adding_what_is_scarce_asks_7_times_at_most(htmx: Client, loaf: Product) -> None:
+    without_a_cart = add(htmx, loaf)
+    once_more = add(htmx, loaf)
 
     assert max(len(without_a_cart), len(once_more)) <= 7
+
+
+def test_adding_places_asks_twice_more_for_their_prices_and_for_who_waits(htmx: Client, workshop: Entry) -> None:
+    without_a_cart = add(htmx, workshop)
+    once_more = add(htmx, workshop)
+
+    assert max(len(without_a_cart), len(once_more)) <= 9
 
 
 def test_adding_to_a_full_cart_asks_no_more(fill_cart: Fill, honey: Product, loaf: Product) -> None:
@@ -211,20 +218,44 @@ def test_the_calendars_ask_once_for_few_and_for_many() -> None:
     assert page.count(b"/calendars/bakehouse-") == 21
 
 
-def test_a_calendar_asks_twice_for_few_entries_and_for_many() -> None:
-    calendar = CalendarFactory.create()
-    EntryFactory.create(calendar=calendar)
-    few, _page = ask_for_page(calendar.get_absolute_url())
-    EntryFactory.create_batch(25, calendar=calendar)
+# The calendar, its entries, their other prices, what is held of them, and who waits; the stalls, in place of the one
+# calendar, where there are all.
+@pytest.mark.parametrize(("view", "count"), [("agenda", 5), ("week", 4), ("month", 4)])
+@pytest.mark.parametrize("address", ["/calendars/bakehouse/", "/whats-on/"])
+def test_what_is_on_asks_as_much_for_few_entries_as_for_many(address: str, view: str, count: int) -> None:
+    calendar = CalendarFactory.create(slug="bakehouse")
+    add_entry(calendar)
+    day = f"{timezone.localdate() + timedelta(days=7)}"
+    few, _page = ask_for_page(address, view=view, **{"from": day})
+    for _ in range(25):
+        add_entry(calendar)
 
-    many, page = ask_for_page(calendar.get_absolute_url())
+    many, page = ask_for_page(address, view=view, **{"from": day})
 
-    assert (few, many) == (2, 2)
+    assert (few, many) == (count, count)
     assert page.count(b"data-entry=") == 26
 
 
-def test_an_entry_asks_once(workshop: Entry) -> None:
-    assert ask_for_page(workshop.get_absolute_url())[0] == 1
+def add_entry(calendar: Calendar) -> None:
+    """An entry with another price, of which somebody holds a place and another waits."""
+    entry = EntryFactory.create(calendar=calendar)
+    PriceKind.objects.create(entry=entry, name="Child", price=5)
+    capacity.claim(entry.pool_id, 1, until=timezone.now() + timedelta(minutes=5))
+    Waiter.objects.create(entry=entry, email="grace@mail.example", quantity=1)
+
+
+def test_an_entry_asks_five_times_and_once_more_for_the_other_dates_of_its_series(workshop: Entry) -> None:
+    """For itself, its other prices, what is held of it, who waits, and what is asked about those who come."""
+    alone, _page = ask_for_page(workshop.get_absolute_url())
+    series, counts = SeriesFactory.create(calendar=workshop.calendar), []
+    for n in range(6):
+        entry = EntryFactory.create(
+            calendar=workshop.calendar, series=series, series_day=series.first_day + timedelta(days=n)
+        )
+        counts.append(ask_for_page(entry.get_absolute_url())[0])
+
+    assert alone == 5
+    assert counts == [6] * 6
 
 
 def test_the_badge_of_a_page_asks_once_more(fill_cart: Fill, honey: Product) -> None:

@@ -15,6 +15,8 @@ from cart.models import Product
 from cartsite.models import User
 from orders import calendar_files, mail, services
 from orders.models import Order
+from orders.moving import move_in_place
+from orders.rescheduling import reschedule
 from tests.factories import CalendarFactory, EntryFactory
 from tests.orders.acts import holder_of
 from tests.orders.letterbox import Outbox
@@ -256,3 +258,144 @@ def test_there_is_no_file_without_places(order: Order) -> None:
 
 def test_it_is_only_read(confirmed: Order) -> None:
     assert holder_of(confirmed).post(file_path(confirmed)).status_code == 405
+
+
+# --- Places that are somewhere else now
+
+
+@pytest.fixture
+def later(workshop: Entry) -> Entry:
+    """The same workshop two weeks later, in another house."""
+    elsewhere = CalendarFactory(place="The New Bakehouse")
+    return EntryFactory(title="Late bread", calendar=elsewhere, starts_at=workshop.starts_at + timedelta(days=14))
+
+
+def move(order: Order, count: int, to: Entry) -> None:
+    """Move so many of the order's places that stand."""
+    standing = Booking.objects.filter(order_line__order=order, status=Booking.Status.CONFIRMED).order_by("pk")
+    move_in_place(list(standing[:count]), to, by=None, cause="a test")
+
+
+class Diary:
+    """A shopper's calendar program: it takes files in as RFC 5546 says, the higher sequence winning."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, icalendar.Event] = {}
+
+    def take(self, order: Order) -> set[tuple[str, datetime]]:
+        """Read both files of an order; what the shopper has in it then: titles, and when they begin."""
+        for text in (calendar_files.write_gone(order), calendar_files.write_places(order)):
+            for event in read(text).events if text else []:
+                known = self.seen.get(event["UID"])
+                if known is None or event.sequence > known.sequence:
+                    self.seen[event["UID"]] = event
+        return {
+            (str(event["SUMMARY"]), event.start.astimezone(UTC))
+            for event in self.seen.values()
+            if event["STATUS"] == "CONFIRMED"
+        }
+
+
+def at(title: str, entry: Entry) -> tuple[str, datetime]:
+    return title, entry.starts_at.replace(microsecond=0)
+
+
+def test_a_place_that_was_moved_is_where_it_is_now(confirmed: Order, workshop: Entry, later: Entry) -> None:
+    line = confirmed.lines.get(kind="entry")
+    move(confirmed, 1, later)
+
+    bread, late = sorted(read(calendar_files.write_places(confirmed)).events, key=lambda event: event.start)
+
+    assert bread["UID"] == f"{line.uuid}@shop.example"
+    assert late["UID"] == f"{line.uuid}-{later.uuid}@shop.example"
+    assert (late["SUMMARY"], late["LOCATION"]) == ("Late bread", "The New Bakehouse")
+    assert late.start == later.starts_at.replace(microsecond=0)
+    assert [str(event["DESCRIPTION"]).count("Your code") for event in (bread, late)] == [1, 1]
+    assert Booking.objects.get(entry=later).code in str(late["DESCRIPTION"])
+    assert calendar_files.write_gone(confirmed) == ""
+
+
+def test_where_nothing_is_left_is_taken_out(confirmed: Order, workshop: Entry, later: Entry) -> None:
+    move(confirmed, 2, later)
+
+    gone = the_event(calendar_files.write_gone(confirmed))
+    there = the_event(calendar_files.write_places(confirmed))
+
+    assert gone.start == workshop.starts_at.replace(microsecond=0)
+    assert (gone["STATUS"], there["SUMMARY"]) == ("CANCELLED", "Late bread")
+
+
+def test_a_shoppers_calendar_follows_every_change(
+    confirmed: Order, workshop: Entry, later: Entry, staff: User
+) -> None:
+    """Moved, moved on, put off, moved back and called off: what the shopper sees is what is so."""
+    diary = Diary()
+    last = EntryFactory(title="Last bread", starts_at=later.starts_at + timedelta(days=7))
+    bread, late, final = at("Bread workshop", workshop), at("Late bread", later), at("Last bread", last)
+    assert diary.take(confirmed) == {bread}
+
+    move(confirmed, 1, later)
+    assert diary.take(confirmed) == {bread, late}
+    move(confirmed, 1, last)  # the other one
+    assert diary.take(confirmed) == {late, final}
+
+    reschedule(later, later.starts_at + timedelta(hours=2), later.ends_at + timedelta(hours=2), by=staff, reason="Heat")
+    later.refresh_from_db()
+    late = at("Late bread", later)
+    assert diary.take(confirmed) == {late, final}
+
+    move(confirmed, 1, workshop)  # the one that was put off
+    assert diary.take(confirmed) == {bread, final}
+    services.cancel_confirmed(confirmed, by=staff, cause="staff")
+    assert diary.take(confirmed) == set()
+
+
+def test_what_was_called_off_is_taken_out_at_once(confirmed: Order, workshop: Entry) -> None:
+    diary = Diary()
+    diary.take(confirmed)
+    Entry.objects.update(cancelled_at=workshop.starts_at - timedelta(days=2))
+
+    assert diary.take(confirmed) == set()
+
+
+def test_an_entry_that_is_put_off_replaces_itself(confirmed: Order, workshop: Entry, staff: User) -> None:
+    before = the_event(calendar_files.write_places(confirmed))
+    reschedule(
+        workshop, workshop.starts_at + timedelta(days=1), workshop.ends_at + timedelta(days=1), by=staff, reason="Heat"
+    )
+
+    after = the_event(calendar_files.write_places(confirmed))
+
+    assert after["UID"] == before["UID"]
+    assert after.sequence == before.sequence + 1
+    assert after.start - before.start == timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("zone", "starts_at", "said"),
+    [
+        # 18:00 on the wall before and after: half an hour is gained in Lord Howe, none ever in Kathmandu.
+        ("Europe/London", ((2027, 10, 29, 17), (2027, 11, 5, 18)), "T180000"),
+        ("America/New_York", ((2027, 11, 5, 22), (2027, 11, 12, 23)), "T180000"),
+        ("Australia/Lord_Howe", ((2027, 9, 30, 7, 30), (2027, 10, 7, 7)), "T180000"),
+        ("Asia/Kathmandu", ((2027, 10, 29, 12, 15), (2027, 11, 5, 12, 15)), "T180000"),
+    ],
+)
+def test_the_hour_on_the_wall_stays_across_a_move_over_a_clock_change(
+    place_order: PlaceOrder, zone: str, starts_at: tuple[tuple[int, ...], tuple[int, ...]], said: str
+) -> None:
+    calendar = CalendarFactory(time_zone=zone)
+    first, second = (
+        EntryFactory(calendar=calendar, starts_at=datetime(*moment, tzinfo=UTC))  # type: ignore[misc, arg-type]
+        for moment in starts_at
+    )
+    order = place_order((first, 2))
+    services.confirm(order, cause="paid")
+    move(order, 1, second)
+
+    text = calendar_files.write_places(order)
+
+    assert [line for line in text.split("\r\n") if line.startswith("DTSTART;")] == [
+        f"DTSTART;TZID={zone}:{entry.local_start:%Y%m%d}{said}" for entry in (first, second)
+    ]
+    assert {event.start.astimezone(UTC) for event in read(text).events} == {first.starts_at, second.starts_at}

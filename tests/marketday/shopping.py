@@ -1,0 +1,150 @@
+"""Shoppers of a market day, each with a browser of their own: over the shop's pages and SumUp's, as people would."""
+
+import re
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+
+import requests
+
+PATIENCE = 60  # seconds, for one answer
+MOODS = ["pay", "pay", "decline first", "leave and come back", "never come back", "change the basket", "go away"]
+
+
+@dataclass
+class Fair:
+    """Where it happens, and every status that was ever answered there."""
+
+    shop: str  # the site's address
+    entry: int  # primary key
+    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, answer: requests.Response) -> None:
+        """Count an answer and all that led to it."""
+        with self.lock:
+            for each in [*answer.history, answer]:
+                self.answers["shop" if each.url.startswith(self.shop) else "SumUp", each.status_code] += 1
+
+    def failures(self) -> dict[tuple[str, int], int]:
+        """What should never be answered, and how often it was: faults, and refusals for no reason of the shopper's."""
+        fine = {200, 302, 303, 409, 410, 422}
+        return {said: count for said, count in self.answers.items() if said[1] not in fine}
+
+
+class Visitor:
+    """Somebody who would like one place."""
+
+    def __init__(self, fair: Fair, seed: int) -> None:
+        self.fair, self.chance = fair, Random(seed)
+        self.mood = self.chance.choice(MOODS)
+        self.name = f"Visitor {seed}"
+        self.is_after_a_place = True
+        self.has_paid = False
+        self.browser = requests.Session()
+        self.browser.headers["Connection"] = "close"  # a server may close what is kept open just as we speak
+
+    # --- What they do
+
+    def come(self) -> None:
+        """Their first visit, as they are in the mood for it."""
+        if self.chance.random() < 0.1:
+            self.read(f"{self.fair.shop}/cart/")
+        if not self.take_a_place():
+            return  # sold out: perhaps they come again
+        if self.mood == "go away":
+            self.is_after_a_place = False  # with a place in the basket
+            return
+        page = self.order()
+        if page is None:
+            return
+        if self.mood in ("pay", "decline first"):
+            self.pay(page, decline_first=self.mood == "decline first")
+        elif self.mood == "change the basket":
+            self.change_basket()
+        elif self.mood == "never come back":
+            self.is_after_a_place = False
+
+    def come_again(self) -> None:
+        """They still want a place: they go on with what they had begun, or try again."""
+        page = self.go_on_paying()
+        if page is None and self.take_a_place():
+            page = self.order()
+        if page is not None:
+            self.pay(page)
+
+    def take_a_place(self) -> bool:
+        """Put one into the basket; False if there is none to be had."""
+        page = self.read(f"{self.fair.shop}/entries/{self.fair.entry}/")
+        if "csrfmiddlewaretoken" not in page.text:
+            return False
+        answer = self.send(f"{self.fair.shop}/cart/items/", page, entry=str(self.fair.entry), quantity="1")
+        return answer.status_code == 200
+
+    def order(self) -> requests.Response | None:
+        """Go to the checkout and place the order: SumUp's page, or nothing if that cannot be."""
+        page = self.read(f"{self.fair.shop}/checkout/")
+        if not page.url.endswith("/checkout/"):
+            return None  # the basket is empty
+        guests = dict.fromkeys(re.findall(r'name="(place-[^"]+)"', page.text), self.name)
+        typed = {"name": self.name, "email": "visitor@example.org", "terms": "on", **guests}
+        answer = self.send(page.url, page, **typed)
+        return answer if answer.status_code == 200 and not self.is_at_shop(answer) else self.go_on_paying()
+
+    def go_on_paying(self) -> requests.Response | None:
+        """To SumUp's page from that of their order, if it can still be paid."""
+        if not self.number:
+            return None
+        page = self.read(f"{self.fair.shop}/orders/{self.number}/")
+        if 'data-order-status="awaiting_payment"' not in page.text:
+            return None
+        answer = self.send(f"{self.fair.shop}/orders/{self.number}/pay/", page)
+        return None if self.is_at_shop(answer) else answer
+
+    def pay(self, page: requests.Response, *, decline_first: bool = False) -> None:
+        """Pay on SumUp's page and go back to the shop."""
+        for outcome in ["decline", "pay"] if decline_first else ["pay"]:
+            page = self.send(page.url, None, outcome=outcome)
+        self.has_paid = page.status_code == 200
+        self.is_after_a_place = not self.has_paid
+        if back := re.search(r'class="button" href="([^"]+)"', page.text):
+            self.read(back.group(1).replace("&amp;", "&"))
+
+    def change_basket(self) -> None:
+        """Let the order go again: half of them give the place up then, the others order anew."""
+        page = self.read(f"{self.fair.shop}/orders/{self.number}/")
+        if 'id="change-basket"' not in page.text:
+            return
+        basket = self.send(f"{self.fair.shop}/orders/{self.number}/change-basket/", page)
+        self.is_after_a_place = self.chance.random() < 0.5
+        if self.is_after_a_place:
+            page = self.order()
+            if page is not None:
+                self.pay(page)
+        elif line := re.search(r'action="(/cart/items/\d+/)"', basket.text):
+            self.send(self.fair.shop + line.group(1), basket, quantity="0")
+
+    # --- How their browser speaks
+
+    @property
+    def number(self) -> str:
+        """The number of their last order, of which the browser has a cookie; empty without one."""
+        paths = [cookie.path for cookie in self.browser.cookies if cookie.name == "order"]
+        return paths[-1].split("/")[2] if paths else ""
+
+    def is_at_shop(self, answer: requests.Response) -> bool:
+        return answer.url.startswith(self.fair.shop)
+
+    def read(self, url: str) -> requests.Response:
+        answer = self.browser.get(url, timeout=PATIENCE)
+        self.fair.note(answer)
+        return answer
+
+    def send(self, url: str, page: requests.Response | None, **typed: str) -> requests.Response:
+        """Post a form that was on a page, with what is hidden in it."""
+        shown = "" if page is None else page.text  # (an answer of 422 would count as False)
+        hidden = dict(re.findall(r'name="(csrfmiddlewaretoken|cart|agreed)" value="([^"]+)"', shown))
+        answer = self.browser.post(url, hidden | typed, timeout=PATIENCE)
+        self.fair.note(answer)
+        return answer
