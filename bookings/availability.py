@@ -84,8 +84,8 @@ def held_in(pools: Collection[int]) -> dict[int, Held]:
         "first_end": Min("until", filter=live),
     }
     holds = Hold.objects.live().filter(pool__in=pools, until__isnull=False)
-    rows = holds.order_by().values("pool").annotate(**sums)
-    return {row.pop("pool"): Held(**row) for row in rows}
+    rows = holds.order_by().values_list("pool").annotate(**sums)
+    return {pool: Held(*counted) for pool, *counted in rows}
 
 
 def look_at(entries: Collection[Entry]) -> dict[int, Places]:

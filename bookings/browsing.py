@@ -246,7 +246,8 @@ def by_day(entries: Sequence[Entry], zone: ZoneInfo, days: Iterable[date] = ()) 
 def load_price_kinds(entries: Sequence[Entry]) -> None:
     """Read the other prices of all these entries at once, as `Entry.price_kinds` would one by one."""
     series = {entry.series_id for entry in entries if entry.series_id}
-    own, shared = defaultdict(list), defaultdict(list)
+    own: defaultdict[int, list[PriceKind]] = defaultdict(list)
+    shared: defaultdict[int | None, list[PriceKind]] = defaultdict(list)
     for kind in PriceKind.objects.filter(Q(entry__in=entries) | Q(series__in=series), archived_at=None):
         (own[kind.entry_id] if kind.entry_id else shared[kind.series_id]).append(kind)
     for entry in entries:

@@ -60,5 +60,5 @@ def _event(entry: Entry) -> Event:
     event = Event()
     for name, value in properties.items():
         if value not in (None, ""):
-            event.add(name, value)  # type: ignore[attr-defined] # annotated
+            event.add(name, value)
     return event

@@ -109,7 +109,8 @@ def around_clock_changes(series: Series) -> list[AroundChange]:
     """The next two changes of the clocks, from now or from when the series begins, and its days around each."""
     planned = occurrences(series)
     begins = [planned[0].starts_at] if planned else []
-    return [_around(change, planned) for change in clock_changes(series.calendar.zone, max(timezone.now(), *begins))]
+    changes = clock_changes(series.calendar.zone, max([timezone.now(), *begins]))
+    return [_around(change, planned) for change in changes]
 
 
 def _around(change: ClockChange, planned: list[Occurrence]) -> AroundChange:

@@ -75,7 +75,7 @@ def refuse_if_queued(pools: Collection[int]) -> None:
 
 def turn_of(waiter: Waiter) -> int:
     """The place in the line of somebody who waits, from 1."""
-    turn: int = Waiter.objects.filter(pk=waiter.pk).with_turn().values_list("turn", flat=True).get()
+    turn: int = Waiter.objects.with_turn().get(pk=waiter.pk).turn  # type: ignore[attr-defined]
     return turn
 
 
@@ -161,8 +161,9 @@ def offer_freed(pool_id: int) -> list[Waiter]:
 def _lock_line(pool_id: int) -> list[Waiter]:
     """All in a pool's line who wait or have an offer, in turn: they hold still until the transaction ends."""
     line = Waiter.objects.active().filter(entry__pool=pool_id)
-    rows = line.select_for_update(of=("self",), no_key=True).order_by("pk")
-    return sorted(rows, key=lambda waiter: (waiter.place, waiter.pk))  # as they are now that they are locked
+    locked = [waiter.pk for waiter in line.select_for_update(of=("self",), no_key=True).order_by("pk")]
+    # Read anew: what was joined to a row that had to be waited for is from before the wait.
+    return list(Waiter.objects.active().filter(pk__in=locked).order_by("place", "pk"))
 
 
 def _end_what_is_over(line: Sequence[Waiter]) -> list[Waiter]:
@@ -218,8 +219,10 @@ def _make_offer(waiter: Waiter, hold: Hold, until: datetime) -> None:
 
 def lock(waiter: Waiter) -> Waiter:
     """The same one as it is now; it holds still until the transaction ends."""
-    rows = Waiter.objects.select_for_update(of=("self",), no_key=True)
-    return rows.select_related("entry__calendar__stall", "entry__pool", "price_kind", "hold").get(pk=waiter.pk)
+    Waiter.objects.select_for_update(no_key=True).get(pk=waiter.pk)
+    return Waiter.objects.select_related("entry__calendar__stall", "entry__pool", "price_kind", "hold").get(
+        pk=waiter.pk
+    )
 
 
 def mark_taken(waiter: Waiter) -> None:
@@ -276,7 +279,7 @@ def move(waiter: Waiter, step: Step) -> bool:
 
 
 def sweep() -> None:
-    """Look at every line where something is over, or somebody waits for what is free; one that fails delays no other."""
+    """Look at every line where something is over, or that has room for whoever waits; one that fails delays no other."""
     for pool_id in sorted(_lines_with_something_over() | _lines_with_room()):
         try:
             offer_freed(pool_id)

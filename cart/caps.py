@@ -6,7 +6,6 @@ Caps are asked only where a line is to grow. What came together when two baskets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bookings.models import Entry
@@ -27,9 +26,9 @@ def caps_on(item: CartItem, items: Iterable[CartItem]) -> Iterator[Cap]:
     entry = item.entry
     if entry is None:
         return
-    others = [other for other in items if other is not item and other.entry is not None]
-    at_entry = sum(other.quantity for other in others if other.entry_id == entry.pk)
-    at_calendar = sum(other.quantity for other in others if other.entry and other.entry.calendar_id == entry.calendar_id)
+    others = [(other.entry, other.quantity) for other in items if other is not item and other.entry is not None]
+    at_entry = sum(quantity for other, quantity in others if other.pk == entry.pk)
+    at_calendar = sum(quantity for other, quantity in others if other.calendar_id == entry.calendar_id)
     most = _most_of(entry)
     if most is not None:
         yield Cap(most, at_entry, _say_most_of_entry(entry, most))

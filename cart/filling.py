@@ -338,7 +338,7 @@ def accept_prices(cart: Cart, agreed: str = "", item_id: int | None = None) -> B
 
 @transaction.atomic
 def renew(cart: Cart) -> Basket:
-    """Hold what is in a locked cart for the full hour since it was claimed; what lapsed is claimed again, if it is free.
+    """Hold what is in a locked cart for the full hour since it was claimed; what lapsed is claimed anew, if it is free.
 
     The basket's `gone` says of what there is not enough left: its lines stay, and are held no more than before.
     """

@@ -192,15 +192,19 @@ class CartItemQuerySet(models.QuerySet["CartItem"]):
     def loaded(self) -> Self:
         """Items in the order they were added, with everything that a page or an order says of them."""
         questions = Question.objects.filter(archived_at=None, calendar=OuterRef("entry__calendar"))
-        return self.annotate(has_questions=Exists(questions)).select_related(
-            "cart__last_merge",
-            "hold",
-            "product__stall",
-            "product__pool",
-            "entry__calendar__stall",
-            "entry__pool",
-            "price_kind",
-        ).order_by("pk")
+        return (
+            self.annotate(has_questions=Exists(questions))
+            .select_related(
+                "cart__last_merge",
+                "hold",
+                "product__stall",
+                "product__pool",
+                "entry__calendar__stall",
+                "entry__pool",
+                "price_kind",
+            )
+            .order_by("pk")
+        )
 
 
 class CartItem(models.Model):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from uuid import UUID
 
+from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -169,7 +170,10 @@ def _change_cart(request: HttpRequest, change: Callable[[Cart], Basket], item_id
     except Unavailable as unavailable:
         error = str(unavailable)
     basket = changed if changed.cart else basket_for(request)
-    return _answer_change(request, basket, error or " ".join(basket.gone), item_id)
+    if not is_htmx(request):  # which shows them with the lines
+        for sentence in basket.gone:
+            messages.warning(request, sentence)
+    return _answer_change(request, basket, error, item_id)
 
 
 def _answer_change(request: HttpRequest, basket: Basket, error: str = "", item_id: int = 0) -> HttpResponse:

@@ -303,10 +303,33 @@ class CancelForm(forms.Form):
         return cleaned
 
 
-def _piece_field(most: int) -> forms.IntegerField:
-    wrong = _("Please choose a number from 0 to %(most)s.") % {"most": most}
+class MoveForm(forms.Form):
+    """Which of an order's places are to be moved, how many of them, and to which entry."""
+
+    to = forms.IntegerField(
+        min_value=1,
+        max_value=2**63 - 1,
+        error_messages={
+            name: _("Please choose one of the dates.") for name in ("required", "invalid", "min_value", "max_value")
+        },
+    )
+
+    def __init__(self, most: Mapping[str, int], typed: Any = None) -> None:
+        """`most` is how many may be moved of what each name stands for."""
+        super().__init__(typed)
+        self.fields["places"] = forms.ChoiceField(choices=[(name, name) for name in most])
+        chosen = most.get(self.data.get("places", ""), 1)
+        self.fields["quantity"] = _piece_field(chosen, least=1)
+
+    def clean_quantity(self) -> int:
+        """How many, one if it was not said."""
+        return self.cleaned_data.get("quantity") or 1
+
+
+def _piece_field(most: int, least: int = 0) -> forms.IntegerField:
+    wrong = _("Please choose a number from %(least)s to %(most)s.") % {"least": least, "most": most}
     return forms.IntegerField(
-        min_value=0,
+        min_value=least,
         max_value=most,
         required=False,
         error_messages={"invalid": wrong, "min_value": wrong, "max_value": wrong},

@@ -81,7 +81,7 @@ def _as_it_is(entry: Entry) -> Entry:
 def _end_as_moved(bookings: Sequence[Booking], to: Entry) -> list[Booking]:
     """Let these places be over, in the order given. Raises CannotMove unless each is free to go there."""
     free = Booking.objects.filter(pk__in=[booking.pk for booking in bookings], status=Booking.Status.CONFIRMED)
-    rows = free.filter(moving_to=None).exclude(entry=to).select_related("entry", "order_line")
+    rows = free.filter(moving_to=None).exclude(entry=to).select_related("entry__calendar", "order_line")
     found = {row.pk: row for row in rows.select_for_update(no_key=True, of=("self",)).order_by("pk")}
     if len(found) != len(bookings):
         raise CannotMove(_("Some of these places cannot be moved any more."))
@@ -130,6 +130,7 @@ def _tell(order: Order, old: Sequence[Booking], to: Entry, *, by: User | None, c
         quantity=len(old),
         back=str(back),
         **{"from": str(old[0].entry.uuid), "to": str(to.uuid)},
+        **replacing.when_moved(old[0].entry, to),
     )
     services.owe_mail(order, "moved", f"moved-{order.events.latest('pk').pk}")
 
@@ -166,7 +167,7 @@ def place_move(wish: Dearer, *, by: User | None) -> Order:
         raise CannotMove(_("Some of these places cannot be moved any more."))
     places = [str(booking.uuid) for booking in wish.places]
     order.record("placed", cause="move", by=by, total=str(order.total))
-    order.record(replacing.BEGUN, by=by, line=str(bought.uuid), places=places, order=before.number)
+    order.record("move_begun", by=by, line=str(bought.uuid), places=places, order=before.number)
     return order
 
 

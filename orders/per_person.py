@@ -9,7 +9,6 @@ from hashlib import sha256
 
 from django.db import connection
 from django.db.models import Q, QuerySet, Value
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bookings.models import Booking, Entry

@@ -107,7 +107,8 @@ def _waiting_of(person: User) -> WaiterQuerySet:
 def _tell_waiting(person: User) -> QuerySet[Any, Any]:
     told = {"for_entry": F("entry__title"), "starts_at": F("entry__starts_at"), "price": F("price_kind__name")}
     kept = ("name", "email", "quantity", "status", "joined_at", "offer_until", "ended_at")
-    return _waiting_of(person).order_by("pk").values(*kept, **told)
+    rows: QuerySet[Any, Any] = _waiting_of(person).order_by("pk").values(*kept, **told)
+    return rows
 
 
 class Alongside:

@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from bookings import capacity
-from bookings.models import Answer, Attendee, Booking
+from bookings.models import Answer, Attendee, Booking, Entry
 from cartsite.models import User
 from orders.models import LineFact, Order, OrderLine
 
@@ -80,7 +80,11 @@ def take_over(order: Order, lines: Sequence[OrderLine], *, by: User | None) -> t
         return [], []
     left = lock_before(order)
     capacity.lock([booking.hold_id for booking in old] + [line.hold_id for line in lines if line.hold_id])
-    standing = _replaced_by(order).filter(status=Booking.Status.CONFIRMED).select_related("order_line", "entry")
+    standing = (
+        _replaced_by(order)
+        .filter(status=Booking.Status.CONFIRMED)
+        .select_related("order_line__order", "entry__calendar")
+    )
     rows = list(standing.order_by("pk").select_for_update(no_key=True, of=("self",)))
     freed: list[int] = []
     failed = []
@@ -112,7 +116,14 @@ def _move(old: Sequence[Booking], line: OrderLine, *, by: User | None) -> None:
             quantity=quantity,
             order=line.order.number,
             **there,
+            **when_moved(old[0].entry, line.entry),
         )
+
+
+def when_moved(left: Entry, there: Entry | None) -> dict[str, Any]:
+    """What an event about moved places says of the entries' times (UTC), and of the clock to tell them by."""
+    begins = (there or left).starts_at.isoformat()
+    return {"left": left.starts_at.isoformat(), "there": begins, "clock": left.calendar.time_zone}
 
 
 def _copy_attendees(old: Sequence[Booking], line: OrderLine) -> None:

@@ -33,6 +33,7 @@ EVENTS: dict[str, Sentence] = {
     "line_missed": _("%(title)s: %(quantity)s missed."),
     "line_cancelled": _("%(title)s: %(quantity)s cancelled."),
     "line_undone": _("%(title)s: the last entry at the door was a mistake, and was taken back."),
+    "place_moved": _("%(title)s: %(quantity)s moved from %(left)s to %(there)s."),
     "entry_called_off": _("The co-operative called off %(title)s."),
     "entry_rescheduled": _("The co-operative changed the time of %(title)s from %(was)s to %(now)s."),
     "mail_failed": _("A mail to you could not be delivered."),
@@ -42,12 +43,14 @@ EVENTS: dict[str, Sentence] = {
     "refund_turned_down": _("The refund of %(amount)s was not sent after all."),
     "refund_failed": _("The refund of %(amount)s did not go through."),
 }
+# Where the places went to another order, since they cost more there.
+MOVED_ON = _("%(title)s: %(quantity)s moved from %(left)s to %(there)s, into order %(order)s.")
 # Of these, only what became of refunds that shoppers were told of.
 ONCE_APPROVED = {"refund_turned_down", "refund_failed"}
 # Kinds of events that are told by the order's money, which knows when it moved.
 TOLD_AS_MONEY = {"captured", "cash", "charged_back", "money_attached", "refunded"}
 # Kinds of events that only staff need to know.
-INTERNAL = {"attempt_closed", "refund_given_up", "refund_requested", "refund_sending", "refund_unknown"}
+INTERNAL = {"attempt_closed", "move_begun", "refund_given_up", "refund_requested", "refund_sending", "refund_unknown"}
 
 # What came in and what went out, by the movement's kind.
 CAME: dict[str, Sentence] = {
@@ -110,6 +113,8 @@ def _sentence_for(event: OrderEvent) -> Sentence:
     """What is said of such an event; nothing if that is not known here, or follows from another."""
     if event.cause == Order.REOPENED:
         return ""
+    if event.kind == "place_moved" and "order" in event.data:
+        return MOVED_ON
     return MAILS.get(event.data["mail"], "") if event.kind == MAIL_SENT else EVENTS.get(event.kind, "")
 
 
@@ -123,14 +128,17 @@ def _facts_of(event: OrderEvent, titles: dict[str, str], asked: dict[str, str], 
         "title": titles.get(data.get("line", ""), data.get("title", "")),
         "was": _moment(data, "from"),
         "now": _moment(data, "to"),
+        "left": _moment(data, "left", "clock"),
+        "there": _moment(data, "there", "clock"),
+        "order": data.get("order", ""),
     }
 
 
-def _moment(data: dict[str, Any], name: str) -> str:
+def _moment(data: dict[str, Any], name: str, zone: str = "zone") -> str:
     """A moment that an event names, on the clock of the zone that it names; nothing if it names none."""
-    if "zone" not in data or name not in data:
+    if zone not in data or name not in data:
         return ""
-    return told.moment(datetime.fromisoformat(data[name]), ZoneInfo(data["zone"]))
+    return told.moment(datetime.fromisoformat(data[name]), ZoneInfo(data[zone]))
 
 
 def _of_money(movement: Any) -> Moment | None:

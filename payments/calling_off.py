@@ -365,8 +365,8 @@ class Progress:
 def progress_of(batch: RefundBatch) -> Progress:
     """How far a batch is, in a few statements for any number of refunds."""
     heaps: dict[str, list[Decimal]] = {}
-    for refund in batch.refunds.filter(retried_as=None).only("status", "approved_at", "amount"):
-        heaps.setdefault(_heap_of(refund), []).append(refund.amount)
+    for status, approved_at, amount in _newest_of(batch).values_list("status", "approved_at", "amount"):
+        heaps.setdefault(_heap_of(status, is_approved=approved_at is not None), []).append(amount)
     counted = {name: Heap(len(amounts), sum(amounts, NOTHING)) for name, amounts in heaps.items()}
     named = {name: counted.get(name, Heap()) for name in ("waiting", "sending", "doubt", "done", "failed")}
     closing = Order.objects.awaiting().filter(closing_since__isnull=False, lines__entry=batch.entry_id)
@@ -375,18 +375,21 @@ def progress_of(batch: RefundBatch) -> Progress:
 
 def by_hand(batch: RefundBatch) -> Decimal:
     """What must go back by hand, in the shop's currency: cases say whose it is."""
-    done = OrderEvent.objects.filter(kind=CALLED_OFF, data__batch=str(batch.uuid))
-    orders_there = done.filter(order__lines__entry=batch.entry_id) | done.filter(
-        order__lines__bookings__entry=batch.entry_id
-    )
-    return sum((Decimal(event.data["by_hand"]) for event in orders_there.distinct()), NOTHING)
+    had_places = Booking.objects.filter(entry=batch.entry_id).values("order_line__order")
+    done = OrderEvent.objects.filter(order__in=had_places, kind=CALLED_OFF, data__batch=str(batch.uuid))
+    return sum((Decimal(event.data["by_hand"]) for event in done), NOTHING)
 
 
-def _heap_of(refund: Refund) -> str:
-    if refund.status == Refund.Status.REQUESTED:
-        return "sending" if refund.approved_at else "waiting"
+def _newest_of(batch: RefundBatch) -> QuerySet[Refund]:
+    """Its refunds, without those that were sent again as another."""
+    return batch.refunds.filter(retried_as=None)
+
+
+def _heap_of(status: str, *, is_approved: bool) -> str:
+    if status == Refund.Status.REQUESTED:
+        return "sending" if is_approved else "waiting"
     names = {Refund.Status.SENDING: "sending", Refund.Status.UNKNOWN: "doubt", Refund.Status.FAILED: "failed"}
-    return names.get(Refund.Status(refund.status), "done")
+    return names.get(Refund.Status(status), "done")
 
 
 # --- What it would come to --------------------------------------------------------------------------------------------

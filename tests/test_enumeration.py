@@ -54,6 +54,7 @@ GUESSABLE = {
     "orders:keep": ORDER,
     "orders:late_payment": ORDER,
     "orders:cancel": ORDER,
+    "orders:move": ORDER,
     "orders:attendees": ORDER,
     "orders:receipt": ORDER,
     "orders:again": ORDER,

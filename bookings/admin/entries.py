@@ -22,6 +22,8 @@ from bookings.admin import wording
 from bookings.admin.asking import ArchivableForm, AskingAdmin, Refused
 from bookings.admin.fields import PlacesField, WallTimeField
 from bookings.admin.series import PriceKindInline
+from bookings.admin.steps import EntrySteps
+from bookings.admin.steps import EntrySteps
 from bookings.models import Entry
 from bookings.planning import CannotPlan
 from bookings.wall_time import moment_of, shown_at
@@ -88,10 +90,9 @@ class EntryForm(ArchivableForm):
         if data.get("pool") and data.get("places") is not None:
             self.add_error("places", _("How many places are shared is said on the page of their pool: leave it empty."))
         calendar = self.instance.calendar if self.instance.pk else data.get("calendar")
-        if calendar is not None:
-            self._read_clock(data, calendar.zone)
-            self._check_times(data)
-            self._check_resource(data)
+        self._read_clock(data, calendar.zone if calendar else ZoneInfo("UTC"))
+        self._check_times(data)
+        self._check_resource(data)
         if data.get("archived") and self.instance.pk and planning.claims_on([self.instance])[self.instance.pk]:
             self.add_error("archived", _("People have places at it: call it off instead, so that they are told."))
         return data
@@ -166,7 +167,7 @@ def midnight(day: date) -> datetime:
 
 
 @admin.register(Entry)
-class EntryAdmin(AskingAdmin):
+class EntryAdmin(EntrySteps, AskingAdmin):
     form = EntryForm
     list_display = ["title", "calendar", "starts", "price", "places_taken", "by_hand", "cancelled_at", "archived_at"]
     list_select_related = ["calendar", "pool"]

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from bookings import waiting
-from bookings.models import Waiter
+from bookings.models import Waiter, WaiterQuerySet
 from cartsite.backoffice import RecordAdmin, log
 
 
@@ -37,8 +37,8 @@ class WaiterAdmin(RecordAdmin):
     actions = ["offer_now", "move_first", "move_up", "move_down", "move_last", "remove"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        waiters: QuerySet[Waiter] = super().get_queryset(request)
-        return waiters.select_related("entry__calendar", "entry__pool", "hold", "price_kind", "user").with_turn()
+        waiters: WaiterQuerySet = super().get_queryset(request)
+        return waiters.with_turn().select_related("entry__calendar", "entry__pool", "hold", "price_kind", "user")
 
     @admin.display(description=_("line"), ordering="entry__pool__name")
     def line(self, waiter: Waiter) -> str:

@@ -26,7 +26,7 @@ class Asked(NamedTuple):
     choices: tuple[str, ...] = ()
 
 
-class Series(NamedTuple):
+class Recurring(NamedTuple):
     """A thing that recurs on a weekday, every so many weeks: 1, 2, 4 or 8, so that eight weeks always hold as many."""
 
     title: str
@@ -59,7 +59,7 @@ class Programme(NamedTuple):
     place: str
     zone: str
     draw: str
-    series: tuple[Series, ...]
+    series: tuple[Recurring, ...]
     questions: tuple[Asked, ...] = ()
     ask_names: bool = False
 
@@ -78,7 +78,7 @@ BAKEHOUSE = Programme(
     "Europe/London",
     "rolling crust wheat",
     (
-        Series(
+        Recurring(
             "Bread workshop",
             "A morning at the long table: mix, knead, shape and bake two loaves, and have soup while they rise.",
             SATURDAY,
@@ -87,7 +87,7 @@ BAKEHOUSE = Programme(
             places=12,
             price="38.50",
         ),
-        Series(
+        Recurring(
             "Sourdough masterclass",
             "A whole day on sourdough alone, from feeding the starter to reading the crust. Five people, no hurry.",
             SUNDAY,
@@ -98,7 +98,7 @@ BAKEHOUSE = Programme(
             every=8,
             offset=3,
         ),
-        Series(
+        Recurring(
             "Family pizza evening",
             "Children make the dough, grown-ups mind the oven, everyone eats. A place feeds one person of any size.",
             FRIDAY,
@@ -131,7 +131,7 @@ WALKS = Programme(
     "Europe/London",
     "hills sage honey",
     (
-        Series(
+        Recurring(
             "Guided hedgerow walk",
             "Two gentle miles along the green lanes, with stories about what grows there and who planted it.",
             SUNDAY,
@@ -146,7 +146,7 @@ WALKS = Programme(
                 Price("Member", "Of the co-operative: bring your card", "4.80"),
             ),
         ),
-        Series(
+        Recurring(
             "Foraging for beginners",
             "What to pick, what to leave and what never to touch, ending with something hot made from the basket.",
             SATURDAY,
@@ -156,7 +156,7 @@ WALKS = Programme(
             price="18.50",
             every=2,
         ),
-        Series(
+        Recurring(
             "Sunrise walk",
             "Up the beacon in the dark and down again by daylight, with a flask of cocoa at the top.",
             WEDNESDAY,
@@ -168,7 +168,7 @@ WALKS = Programme(
             offset=1,
             kind="walk",
         ),
-        Series(
+        Recurring(
             "Path-mending morning",
             "Bring gloves and an hour or three. We clear the paths, and the co-operative pays for the cake.",
             TUESDAY,
@@ -191,7 +191,7 @@ CLAY_ROOM = Programme(
     "Europe/London",
     "throwing terracotta cream",
     (
-        Series(
+        Recurring(
             "Pottery evening",
             "Hand-building for anyone: a bowl, a tile, a small odd animal. Clay, glaze and firing are included.",
             THURSDAY,
@@ -200,7 +200,7 @@ CLAY_ROOM = Programme(
             places=10,
             price="26.50",
         ),
-        Series(
+        Recurring(
             "First turns on the wheel",
             "A wheel to yourself and a potter at your elbow. You will get wet, and you will take home a bowl.",
             SATURDAY,
@@ -209,7 +209,7 @@ CLAY_ROOM = Programme(
             places=6,
             price="44.50",
         ),
-        Series(
+        Recurring(
             "Candle-pouring afternoon",
             "With Wick & Lather: choose a scent, pour two candles and learn why wicks misbehave.",
             SUNDAY,
@@ -220,7 +220,7 @@ CLAY_ROOM = Programme(
             every=2,
             offset=1,
         ),
-        Series(
+        Recurring(
             "Mending table",
             "Bring a broken pot, a torn cuff or a wobbly chair, and sit with somebody who can mend it.",
             MONDAY,
@@ -243,7 +243,7 @@ CANAL = Programme(
     "Europe/Amsterdam",
     "canal honey terracotta",
     (
-        Series(
+        Recurring(
             "Cheese and cider tasting",
             "Six cheeses, three ciders and a map of where they come from. Bread is passed until nobody wants more.",
             FRIDAY,
@@ -253,7 +253,7 @@ CANAL = Programme(
             price="32.50",
             kind="tasting",
         ),
-        Series(
+        Recurring(
             "Honey tasting with the beekeepers",
             "Heather, lime, buckwheat and a few you cannot buy, with the two sisters who carried them over.",
             WEDNESDAY,

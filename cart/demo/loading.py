@@ -16,9 +16,10 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from bookings import planning
 from bookings.capacity import new_pool
-from bookings.models import Calendar, Entry, Question
-from cart.demo.events import PROGRAMMES, Series
+from bookings.models import Calendar, Entry, PriceKind, Question, Series
+from cart.demo.events import PROGRAMMES, Recurring
 from cart.demo.goods import HOUSE, SELLERS, Good
 from cart.models import Product, Stall
 from cartsite.models import User
@@ -46,6 +47,7 @@ def load() -> dict[str, int]:
         "products": load_products(),
         "calendars": load_calendars(),
         "questions": load_questions(),
+        "series": load_series(),
         "entries": load_entries(),
         "sign-ins": load_people(),
     }
@@ -162,23 +164,92 @@ def load_questions() -> int:
     return len(missing)
 
 
+def named_series() -> dict[str, tuple[str, Recurring]]:
+    """What recurs in the demo, by its name on every machine: the slug of its calendar, and what it is."""
+    return {f"{each.slug}/{series.title}": (each.slug, series) for each in PROGRAMMES for series in each.series}
+
+
+def series_there() -> dict[str, Series]:
+    """The demo's series that are there, by name."""
+    by_uuid = {demo_uuid(Series, name): name for name in named_series()}
+    rows = Series.objects.filter(uuid__in=by_uuid).select_related("calendar", "pool", "resource")
+    return {by_uuid[row.uuid]: row for row in rows}
+
+
+def load_series() -> int:
+    """Make the series that are missing, with their other prices; those that are there go on for eight weeks."""
+    calendars = present(Calendar, "slug", [programme.slug for programme in PROGRAMMES])
+    there, made = series_there(), []
+    for name, (slug, recurring) in named_series().items():
+        days = coming_days(recurring, calendars[slug].zone)
+        if name not in there:
+            made.append(new_series(name, recurring, calendars[slug], days))
+        elif there[name].archived_at is None and there[name].last_day < days[-1]:
+            Series.objects.filter(pk=there[name].pk).update(last_day=days[-1])
+    Series.objects.bulk_create(made)
+    load_prices(made)
+    return len(made)
+
+
+def new_series(name: str, recurring: Recurring, calendar: Calendar, days: list[date]) -> Series:
+    """A series that is not saved yet."""
+    return Series(
+        uuid=demo_uuid(Series, name),
+        calendar=calendar,
+        title=recurring.title,
+        description=recurring.description,
+        kind=recurring.kind,
+        price=Decimal(recurring.price),
+        price_name=recurring.price_name,
+        tax_rate=Decimal(recurring.vat),
+        starts=recurring.starts,
+        ends=recurring.ends,
+        weekdays=[recurring.weekday],
+        every=recurring.every,
+        first_day=days[0],
+        last_day=days[-1],
+        places=recurring.places,
+    )
+
+
+def load_prices(made: Iterable[Series]) -> None:
+    """The other prices of series that were just made."""
+    by_uuid = {demo_uuid(Series, name): (name, recurring) for name, (_, recurring) in named_series().items()}
+    PriceKind.objects.bulk_create(
+        PriceKind(
+            uuid=demo_uuid(PriceKind, f"{by_uuid[series.uuid][0]}/{price.name}"),
+            series=series,
+            name=price.name,
+            note=price.note,
+            price=Decimal(price.price),
+            position=position,
+        )
+        for series in made
+        for position, price in enumerate(by_uuid[series.uuid][1].prices)
+    )
+
+
 def load_entries() -> int:
     """Make the entries of the next eight weeks that are missing, each with its pool."""
-    calendars = present(Calendar, "slug", [programme.slug for programme in PROGRAMMES])
-    coming = [
-        (series, new_entry(f"{programme.slug}/{series.title}/{day}", series, calendars[programme.slug], day))
-        for programme in PROGRAMMES
-        for series in programme.series
-        for day in coming_days(series, calendars[programme.slug].zone)
-    ]
-    there = set(Entry.objects.filter(uuid__in=[entry.uuid for _, entry in coming]).values_list("uuid", flat=True))
-    missing = [(series, entry) for series, entry in coming if entry.uuid not in there]
-    for series, entry in missing:
-        entry.pool = new_pool(f"{series.title}, {entry.starts_at:%a %-d %b %Y, %H:%M}", series.places)
-    return len(Entry.objects.bulk_create(entry for _, entry in missing))
+    return sum(load_entries_of(name, series) for name, series in series_there().items())
 
 
-def coming_days(series: Series, zone: ZoneInfo) -> list[date]:
+def load_entries_of(name: str, series: Series) -> int:
+    """Make the entries of one series that are missing; those of an older demo, which had no series, become its own."""
+    uuids = {
+        occurrence.day: demo_uuid(Entry, f"{name}/{occurrence.day}") for occurrence in planning.occurrences(series)
+    }
+    alone = {entry.uuid: entry for entry in Entry.objects.filter(uuid__in=uuids.values(), series=None)}
+    for day, key in uuids.items():
+        if key in alone:
+            Entry.objects.filter(pk=alone[key].pk).update(series=series, series_day=day)
+    try:
+        return len(planning.apply(series, only_new=True, uuid_of=lambda day: uuids[day]).of(planning.Fate.NEW))
+    except planning.CannotPlan:  # somebody's own entry has what it needs for itself alone
+        return 0
+
+
+def coming_days(series: Recurring, zone: ZoneInfo) -> list[date]:
     """The days in the next eight weeks on which it begins; the window ends eight weeks from now to the minute.
 
     So there are always as many, and a later run never adds to the weeks that an earlier one has filled.
@@ -186,22 +257,6 @@ def coming_days(series: Series, zone: ZoneInfo) -> list[date]:
     now = timezone.now().astimezone(zone).replace(tzinfo=None)
     days = (now.date() + timedelta(days=n) for n in range(AHEAD.days + 1))
     return [day for day in days if series.falls_on(day) and now < datetime.combine(day, series.starts) <= now + AHEAD]
-
-
-def new_entry(name: str, series: Series, calendar: Calendar, day: date) -> Entry:
-    """An entry that is not saved yet, at the hour that the clock on the wall shows there; it lacks its pool."""
-    return Entry(
-        uuid=demo_uuid(Entry, name),
-        calendar=calendar,
-        title=series.title,
-        description=series.description,
-        kind=series.kind,
-        price_name=series.price_name,
-        starts_at=datetime.combine(day, series.starts, calendar.zone),
-        ends_at=datetime.combine(day, series.ends, calendar.zone),
-        price=Decimal(series.price),
-        tax_rate=Decimal(series.vat),
-    )
 
 
 def load_people() -> int:

@@ -56,6 +56,12 @@ def comes_twice(moment: datetime, zone: ZoneInfo | None = None) -> bool:
 
 
 @register.filter
+def zone_name(moment: datetime, zone: ZoneInfo | None = None) -> str:
+    """What the zone's time is called at a moment, such as `BST`; Django's own filter is silent in a doubled hour."""
+    return timezone.localtime(moment, zone).tzname() or ""
+
+
+@register.filter
 def iso(moment: datetime) -> str:
     """A moment as a machine reads it, in UTC."""
     return moment.astimezone(ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -38,7 +38,7 @@ def checkout(request: HttpRequest) -> HttpResponse:
 
 
 def _keep_longer(request: HttpRequest) -> HttpResponse:
-    """Hold what is in the basket longer, and show the page again with all that was typed; each line says if it is held."""
+    """Hold what is in the basket longer, and show the page again with what was typed; each line says if it is held."""
     if not limits.is_within(request, "hold"):
         return too_many(request)
     try:

@@ -18,7 +18,7 @@ from orders.models import Order, OrderLine
 from orders.views.late import late_money
 from orders.views.paying import progress
 from orders.views.receipt import has_receipt
-from payments import cancelling, late, ledger, releasing, sweeping
+from payments import cancelling, late, ledger, moving, releasing, sweeping
 from payments.models import Movement, Payment, Refund
 
 
@@ -51,6 +51,8 @@ def _move_along(order: Order) -> None:
 def _context(order: Order) -> dict[str, Any]:
     """Everything that the order's page says, in the same few queries for any number of lines and refunds."""
     lines = list(_lines_of(order))
+    for line in lines:
+        line.called_off = line.cancelled - _moved_on(line)
     told = _money(order)
     return {
         **progress(order),
@@ -60,6 +62,7 @@ def _context(order: Order) -> dict[str, Any]:
         "extras": [line for line in lines if line.kind not in OrderLine.GOODS],
         "moments": timeline.tell(order, lines, told["movements"]),
         "can_cancel": order.status == Order.Status.CONFIRMED and any(cancelling.is_offered(line) for line in lines),
+        "can_move": order.status == Order.Status.CONFIRMED and any(moving.is_offered(line) for line in lines),
         "has_places": any(
             booking.status == Booking.Status.CONFIRMED for line in lines for booking in line.bookings.all()
         ),
@@ -82,9 +85,15 @@ def _who_comes(order: Order, lines: Iterable[Any]) -> dict[str, Any]:
     }
 
 
+def _moved_on(line: OrderLine) -> int:
+    """How many of a line's places went to another order: they are counted as cancelled, but they are not."""
+    return sum(b.status == Booking.Status.MOVED and b.moving_to_id is not None for b in line.bookings.all())
+
+
 def _lines_of(order: Order) -> Iterable[Any]:
     """The lines, each with how many of it were `counted` for already, and how many of those `cancelled`."""
-    bookings = Prefetch("bookings", attendees.with_guests(Booking.objects.order_by("pk")))
+    issued = Booking.objects.select_related("moving_to__order").order_by("pk")
+    bookings = Prefetch("bookings", attendees.with_guests(issued))
     lines = order.lines.select_related("stall", "entry__calendar", "slot", "zone").prefetch_related(bookings)
     return lines.with_counts()
 

@@ -18,7 +18,7 @@ from cart.visitors import find_cart_for, set_cart_cookie, user_of
 from cartsite import limits
 from cartsite.http import is_htmx, wants_fragment
 from cartsite.sorry import too_many
-from orders import access
+from orders import access, replacing
 from orders.models import Order
 from payments import releasing, starting, sweeping
 from payments.models import Payment
@@ -71,6 +71,7 @@ def progress(order: Order) -> dict[str, Any]:
     return {
         "order": order,
         "payment": payment,
+        "is_move": replacing.is_move(order),
         "in_doubt": payment is not None and payment.status in Payment.UNSENT,
         "can_withdraw": order.closing_by == Order.Closer.SHOPPER
         and payment is not None
@@ -89,6 +90,8 @@ def pay(request: HttpRequest, number: str) -> HttpResponse:
 def change_basket(request: HttpRequest, number: str) -> HttpResponse:
     """Let the order go, safely, and put its lines back into the cart."""
     order = access.find_order(request, number)
+    if replacing.is_move(order):
+        return _leave_as_it_was(request, order)
     try:
         with transaction.atomic():
             cart, token = _cart_for_lines_of(request, order)
@@ -97,6 +100,15 @@ def change_basket(request: HttpRequest, number: str) -> HttpResponse:
         return _answer_repeat(request, order)
     done = releasing.step(order)
     return set_cart_cookie(redirect("cart:detail") if done else redirect(order), token)
+
+
+def _leave_as_it_was(request: HttpRequest, order: Order) -> HttpResponse:
+    """Let an order go that was to move places: they stay where they were, and nothing goes into a basket."""
+    try:
+        releasing.release(order, to=Order.Status.CANCELLED, by=Order.Closer.SHOPPER, user=user_of(request))
+    except releasing.CannotRelease:
+        messages.warning(request, _("This order cannot be changed any more."))
+    return redirect(order)
 
 
 def _cart_for_lines_of(request: HttpRequest, order: Order) -> tuple[Cart, str | None]:

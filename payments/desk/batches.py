@@ -1,5 +1,6 @@
 """The back office: refunds that were prepared together, because an entry was called off; approved in one step."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -64,7 +65,7 @@ class RefundBatchAdmin(RecordAdmin):
         done = 0
         for batch in chosen:
             try:
-                done += steps.take(request, batch, lambda batch=batch: self._approve(request, batch), "Approved")
+                done += steps.take(request, batch, partial(self._approve, request, batch), "Approved")
             except steps.Refused as refusal:
                 self.message_user(request, f"{batch.entry}: {refusal}", messages.ERROR)
         self.say(request, _("%(n)d refund(s) will be sent in a moment."), done)

@@ -37,10 +37,10 @@ def _waiting_refunds() -> dict[str, Any]:
 def _waiting_batches() -> list[RefundBatch]:
     """Those that are not prepared to the end, or wait for somebody to approve them; the oldest first."""
     waits = Q(refunds__status=Refund.Status.REQUESTED, refunds__approved_at=None)
-    found = RefundBatch.objects.filter(waits | Q(prepared_at=None)).select_related("entry").distinct()
-    return list(
-        found.annotate(count=Count("refunds", filter=waits), amount=Sum("refunds__amount", filter=waits)).order_by("pk")
+    counted = RefundBatch.objects.annotate(
+        count=Count("refunds", filter=waits), amount=Sum("refunds__amount", filter=waits)
     )
+    return list(counted.filter(Q(count__gt=0) | Q(prepared_at=None)).select_related("entry").order_by("pk"))
 
 
 def _last_close() -> dict[str, Any]:

@@ -220,8 +220,8 @@ const start = async () => {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     video.srcObject = stream;
     sayCamera(true);
-    await video.play();
     look(new BarcodeDetector({ formats: ["qr_code"] }));
+    await video.play();
   } catch {
     stop();
     problem.hidden = false;

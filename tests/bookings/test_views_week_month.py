@@ -119,13 +119,9 @@ def test_a_day_is_as_long_as_it_is_on_its_calendars_own_clock(
             for shift in (-0.25, 0, hours - 0.25, hours)
         ]
 
-        shown = {
-            view: days_in(get("/calendars/bakehouse/", view=view, **{"from": f"{day}"})) for view in ("week", "month")
-        }
+        shown = [days_in(get("/calendars/bakehouse/", view=view, **{"from": f"{day}"})) for view in ("week", "month")]
 
-    assert {view: days[f"{day}"] for view, days in shown.items()} == dict.fromkeys(
-        ("week", "month"), [made[1].pk, made[2].pk]
-    )
+    assert [days[f"{day}"] for days in shown] == [[made[1].pk, made[2].pk]] * 2
 
 
 def test_all_calendars_are_grouped_by_the_shops_clock_and_each_entry_is_shown_by_its_own() -> None:
@@ -155,12 +151,12 @@ def test_today_is_marked_by_the_calendars_own_clock(bakehouse: Calendar) -> None
 @pytest.mark.parametrize(
     ("starts_at", "ends_at", "said"),
     [
-        ("2026-10-25T00:30", "2026-10-25T03:00", "01:30 BST–03:00"),
-        ("2026-10-25T01:30", "2026-10-25T03:00", "01:30 GMT–03:00"),
-        ("2026-10-24T22:00", "2026-10-25T01:30", "23:00 – Sunday 25 October 2026, 01:30 GMT"),
-        ("2026-10-25T00:15", "2026-10-25T01:45", "01:15 BST–01:45 GMT"),
-        ("2026-10-25T02:00", "2026-10-25T03:00", "02:00–03:00"),
-        ("2026-03-29T00:30", "2026-03-29T01:30", "00:30–02:30"),
+        ("2026-10-25T00:30", "2026-10-25T03:00", "01:30 BST-03:00"),
+        ("2026-10-25T01:30", "2026-10-25T03:00", "01:30 GMT-03:00"),
+        ("2026-10-24T22:00", "2026-10-25T01:30", "23:00 - Sunday 25 October 2026, 01:30 GMT"),
+        ("2026-10-25T00:15", "2026-10-25T01:45", "01:15 BST-01:45 GMT"),
+        ("2026-10-25T02:00", "2026-10-25T03:00", "02:00-03:00"),
+        ("2026-03-29T00:30", "2026-03-29T01:30", "00:30-02:30"),
     ],
 )
 def test_where_the_clock_shows_an_hour_twice_pages_say_which(
@@ -172,7 +168,7 @@ def test_where_the_clock_shows_an_hour_twice_pages_say_which(
 
     when = page.split("<dd")[1].split("<p")[0]
     words = " ".join("".join(part.split(">")[-1] for part in when.split("<")).split())
-    assert words.split(", ", 1)[1] == said
+    assert words.split(", ", 1)[1].replace("\N{EN DASH}", "-") == said
 
 
 # --- The way around ---------------------------------------------------------------------------------------------------

@@ -82,9 +82,9 @@ def assert_letter(sent: EmailMultiAlternatives, waiter: Waiter, name: str) -> No
     assert (kind, sent.to, sent.cc, sent.bcc) == ("text/html", ["ada@example.org"], [], [])
     for said, form in ((sent.body, "txt"), (html, "html")):
         # The entry's number is not the same from run to run.
-        assert str(said).replace(f"/entries/{waiter.entry_id}/", "/entries/7/") == (
-            LETTERS / f"{name}.{form}"
-        ).read_text()
+        assert (
+            str(said).replace(f"/entries/{waiter.entry_id}/", "/entries/7/") == (LETTERS / f"{name}.{form}").read_text()
+        )
 
 
 def test_the_mail_to_whoever_joined(line: tuple[Waiter, list[Any]], mailoutbox: Outbox) -> None:
@@ -144,9 +144,7 @@ def test_the_mail_about_a_line_that_is_closed(line: tuple[Waiter, list[Any]], ma
 # --- Once, and only while it is true
 
 
-def test_each_offer_has_a_mail_of_its_own(
-    line: tuple[Waiter, list[Any]], mailoutbox: Outbox, clock: Traveller
-) -> None:
+def test_each_offer_has_a_mail_of_its_own(line: tuple[Waiter, list[Any]], mailoutbox: Outbox, clock: Traveller) -> None:
     waiter, holds = line
     free(holds[0])
     waiting.sweep()
@@ -254,9 +252,7 @@ def test_a_bounce_that_is_told_later_does_the_same(line: tuple[Waiter, list[Any]
     assert "ada" not in Message.objects.get(pk=told.pk).last_error
 
 
-def test_a_bounce_after_the_place_was_taken_changes_nothing(
-    line: tuple[Waiter, list[Any]], mailoutbox: Outbox
-) -> None:
+def test_a_bounce_after_the_place_was_taken_changes_nothing(line: tuple[Waiter, list[Any]], mailoutbox: Outbox) -> None:
     waiter, holds = line
     free(holds[0])
     waiting.sweep()
@@ -282,9 +278,7 @@ def test_a_mail_server_that_is_down_delays_the_mail_and_changes_no_line(
     assert len(mailoutbox) == 1
 
 
-def test_whoever_cannot_be_told_after_many_tries_leaves_the_line(
-    line: tuple[Waiter, list[Any]], settings: Any
-) -> None:
+def test_whoever_cannot_be_told_after_many_tries_leaves_the_line(line: tuple[Waiter, list[Any]], settings: Any) -> None:
     settings.EMAIL_BACKEND = "tests.bookings.test_waiting_mail.Unreachable"
     Message.objects.update(tries=Message.MOST_TRIES - 1)
 

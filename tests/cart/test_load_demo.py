@@ -18,8 +18,8 @@ from django.contrib.staticfiles import finders
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from bookings import capacity
-from bookings.models import Calendar, Entry, Pool
+from bookings import capacity, planning
+from bookings.models import Calendar, Entry, EntryKind, Pool, PriceKind, Question, Series
 from cart.demo import pictures
 from cart.models import Product, Stall
 from cartsite.models import User
@@ -61,7 +61,8 @@ def test_a_shop_worth_looking_at_is_loaded(load_demo: LoadDemo) -> None:
     said = load_demo()
 
     assert said.startswith(
-        "Loaded 9 stalls, 54 products, 4 calendars, 2 questions, 69 entries, 3 sign-ins, 3 windows, 2 zones, 2 vouchers.\n"
+        "Loaded 9 stalls, 54 products, 4 calendars, 2 questions, 13 series, 69 entries, 3 sign-ins, 3 windows, "
+        "2 zones, 2 vouchers.\n"
     )
     assert Stall.objects.filter(is_house=False).count() == 8
     assert Stall.objects.get(is_house=True).name == "Rose Ash Co-operative"
@@ -90,6 +91,24 @@ def test_about_half_of_the_goods_are_counted_and_some_are_scarce_or_gone(load_de
     assert 24 <= len(stock) <= 30
     assert stock.count(0) == 1
     assert {1, 2, 3} <= set(stock)
+
+
+def test_some_places_have_other_prices_for_children_and_members(load_demo: LoadDemo) -> None:
+    load_demo()
+
+    entries = list(Entry.objects.coming().exclude(price_name=""))
+    assert {entry.title for entry in entries} == {"Family pizza evening", "Guided hedgerow walk"}
+    assert all([kind.name for kind in entry.price_kinds] == ["Child", "Member"] for entry in entries)
+    assert all(0 < kind.price < entry.price for entry in entries for kind in entry.price_kinds)
+
+
+def test_there_is_something_of_most_kinds_and_who_comes_to_the_bakehouse_is_asked(load_demo: LoadDemo) -> None:
+    load_demo()
+
+    assert set(Entry.objects.values_list("kind", flat=True)) == set(EntryKind.values) - {EntryKind.TABLE}
+    assert list(Calendar.objects.filter(ask_names=True).values_list("slug", flat=True)) == ["the-bakehouse"]
+    assert [question.kind for question in Question.objects.filter(calendar__slug="the-bakehouse")] == ["text", "choice"]
+    assert not Question.objects.filter(is_required=True).exists()
 
 
 def test_loading_again_changes_nothing(load_demo: LoadDemo) -> None:
@@ -143,6 +162,8 @@ def test_a_week_later_only_the_new_week_is_added(load_demo: LoadDemo) -> None:
         said = load_demo()
 
     after = every_row()
+    for series in (*before["bookings.Series"], *after["bookings.Series"]):
+        assert series.pop("last_day") <= (ORDINARY_DAY + timedelta(weeks=9)).date()  # they go on
     old_end = ORDINARY_DAY + timedelta(weeks=8)
     added = after["bookings.Entry"][69:]
     assert said.startswith(f"Loaded {len(added)} entries, 2 windows.\n")
@@ -152,6 +173,26 @@ def test_a_week_later_only_the_new_week_is_added(load_demo: LoadDemo) -> None:
         assert after[label][: len(rows)] == rows
         more = {"bookings.Entry": len(added), "bookings.Pool": len(added) + 2, "orders.CollectionSlot": 2}
         assert len(after[label]) - len(rows) == more.get(label, 0)
+
+
+def test_the_entries_of_a_demo_that_had_no_series_become_those_of_the_new_ones(load_demo: LoadDemo) -> None:
+    with time_machine.travel(ORDINARY_DAY, tick=False):
+        load_demo()
+        before = every_row()
+        Entry.objects.update(series=None, series_day=None)
+        PriceKind.objects.all().delete()
+        Series.objects.all().delete()
+
+        said = load_demo()
+
+    after = every_row()
+    assert said.startswith("Loaded 13 series.\n")
+    for rows in (before["bookings.Entry"], after["bookings.Entry"]):
+        for entry in rows:
+            assert entry.pop("series_id")
+    assert after["bookings.Entry"] == before["bookings.Entry"]
+    assert after["bookings.Pool"] == before["bookings.Pool"]
+    assert all(planning.preview(series).is_idle for series in Series.objects.all())
 
 
 @pytest.mark.parametrize(
@@ -216,7 +257,8 @@ def test_no_basket_comes_to_a_total_that_sumup_always_declines(load_demo: LoadDe
     load_demo()
 
     products = [product.price for product in Product.objects.all()]
-    prices = {price for price in (*products, *Entry.objects.values_list("price", flat=True)) if price}
+    places = [*Entry.objects.values_list("price", flat=True), *PriceKind.objects.values_list("price", flat=True)]
+    prices = {price for price in (*products, *places) if price}
     # All are multiples of five pence, which leaves 11.00 alone; and more than three of the cheapest are above that.
     assert {total for total in ALWAYS_DECLINED if total % Decimal("0.05") == 0} == {Decimal("11.00")}
     assert all(price % Decimal("0.05") == 0 for price in prices)

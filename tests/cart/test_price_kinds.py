@@ -82,9 +82,7 @@ def test_the_same_price_again_joins_its_line(family: tuple[Cart, str], pizza: En
     assert lines(cart) == {"Pizza evening": 2, "Pizza evening (Child)": 3}
 
 
-def test_no_price_is_sold_beyond_the_places_there_are(
-    family: tuple[Cart, str], pizza: Entry, child: PriceKind
-) -> None:
+def test_no_price_is_sold_beyond_the_places_there_are(family: tuple[Cart, str], pizza: Entry, child: PriceKind) -> None:
     cart, _token = family
 
     with pytest.raises(Unavailable, match=r"Only 3 more of Pizza evening are left\."):
@@ -227,8 +225,10 @@ def test_what_their_meeting_changed_is_said_with_the_price(
 
 @pytest.mark.parametrize("keep_presented", [False, True])
 def test_their_meeting_is_undone_price_by_price(
-    fill_cart: Fill, family: tuple[Cart, str], pizza: Entry, child: PriceKind, shopper: User, keep_presented: bool
+    fill_cart: Fill, family: tuple[Cart, str], child: PriceKind, shopper: User, keep_presented: bool
 ) -> None:
+    pizza = child.entry
+    assert pizza is not None
     mine, _token = fill_cart(user=shopper)
     services.add(mine, pizza, 3, child)
     cart, token = services.adopt(family[1], shopper, keep_presented=keep_presented)
@@ -245,9 +245,7 @@ def test_their_meeting_is_undone_price_by_price(
 # --- Saved, and once more ---------------------------------------------------------------------------------------------
 
 
-def test_one_price_is_saved_and_brought_back_alone(
-    family: tuple[Cart, str], pizza: Entry, child: PriceKind
-) -> None:
+def test_one_price_is_saved_and_brought_back_alone(family: tuple[Cart, str], pizza: Entry, child: PriceKind) -> None:
     cart, _token = family
     item = line(cart, child).pk
 
@@ -293,9 +291,7 @@ def test_ordering_again_asks_for_the_same_prices(client: Client, family: tuple[C
     assert taken(pizza) == 6
 
 
-def test_ordering_again_at_a_price_that_was_withdrawn_is_said(
-    fill_cart: Fill, pizza: Entry, child: PriceKind
-) -> None:
+def test_ordering_again_at_a_price_that_was_withdrawn_is_said(fill_cart: Fill, pizza: Entry, child: PriceKind) -> None:
     cart, _token = fill_cart()
     PriceKind.objects.update(archived_at=timezone.now())
     child.refresh_from_db()

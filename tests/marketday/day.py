@@ -62,13 +62,13 @@ def hold_market(fair: Fair, backstage: Backstage, *, shoppers: int, at_once: int
     visitors = [Visitor(fair, seed) for seed in range(shoppers)]
     with ThreadPoolExecutor(at_once) as crowd:
         list(crowd.map(Visitor.come, visitors))
+        list(crowd.map(Visitor.come_again, [each for each in visitors if each.is_after_a_place and each.number]))
         for _turn in range(MOST_TURNS):
-            wanting = [visitor for visitor in visitors if visitor.is_after_a_place]
-            list(crowd.map(Visitor.come_again, wanting))
             backstage.let_time_pass()
             backstage.wait_until_all_is_decided()
             if backstage.sold == places:
                 break
+            list(crowd.map(Visitor.come_again, [each for each in visitors if each.is_after_a_place]))
     return visitors
 
 

@@ -5,8 +5,10 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 
 PATIENCE = 60  # seconds, for one answer
 MOODS = ["pay", "pay", "decline first", "leave and come back", "never come back", "change the basket", "go away"]
@@ -33,6 +35,14 @@ class Fair:
         return {said: count for said, count in self.answers.items() if said[1] not in fine}
 
 
+class FreshConnections(HTTPAdapter):
+    """A connection for each request: a server may close one that is kept open just as we speak."""
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        self.poolmanager.clear()
+        return super().send(*args, **kwargs)
+
+
 class Visitor:
     """Somebody who would like one place."""
 
@@ -43,7 +53,8 @@ class Visitor:
         self.is_after_a_place = True
         self.has_paid = False
         self.browser = requests.Session()
-        self.browser.headers["Connection"] = "close"  # a server may close what is kept open just as we speak
+        self.browser.headers["Connection"] = "close"
+        self.browser.mount("http://", FreshConnections())
 
     # --- What they do
 

@@ -10,14 +10,16 @@ import time_machine
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from bookings.models import Entry
+from bookings.models import Booking, Entry
 from cart.models import Product
 from cartsite.models import Case, Message, User
-from orders import letters, mail, services
+from orders import letters, mail, moving, services
 from orders.models import Order, OrderContact, OrderLine
-from payments import ledger
+from orders.rescheduling import reschedule
+from payments import calling_off, cancelling, casework, ledger, releasing
 from payments.models import Payment, Refund
 from payments.sumup import Transaction
+from tests.factories import EntryFactory
 from tests.orders.late import expire
 from tests.orders.letterbox import (
     BEGINS,
@@ -253,6 +255,199 @@ def test_the_mail_about_parts_that_are_cancelled(full: Order, staff: User, mailo
     assert_letter(sent, "cancelled_parts")
 
 
+# --- What the co-operative changed
+
+
+def put_off(workshop: Entry, staff: User) -> None:
+    """It is a day later."""
+    a_day = timedelta(days=1)
+    reschedule(workshop, workshop.starts_at + a_day, workshop.ends_at + a_day, by=staff, reason="A secret.")
+
+
+def another(workshop: Entry) -> Entry:
+    """The same, one week later."""
+    week = timedelta(days=7)
+    return EntryFactory(
+        title="Bread workshop",
+        calendar=workshop.calendar,
+        starts_at=BEGINS + week,
+        ends_at=BEGINS + week + timedelta(hours=3),
+    )
+
+
+def test_the_mail_about_a_new_time(
+    market: tuple[Product, Entry], places: Order, staff: User, mailoutbox: Outbox
+) -> None:
+    confirm(places)
+    send(mailoutbox)
+    put_off(market[1], staff)
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert sent.subject == "A new time for what is in your order 7KQM-X4WP-2R"
+    assert_letter(sent, "rescheduled")
+    ((part),) = sent.attachments
+    assert "DTSTART;TZID=Europe/London:20261202T180000" in part.get_payload(decode=True).decode()
+
+
+def test_the_mail_about_a_new_time_to_somebody_who_has_yet_to_pay(
+    market: tuple[Product, Entry], places: Order, staff: User, mailoutbox: Outbox
+) -> None:
+    put_off(market[1], staff)
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert_letter(sent, "rescheduled_unpaid")
+    assert sent.attachments == []
+
+
+def test_only_the_last_of_several_new_times_is_told(
+    market: tuple[Product, Entry], places: Order, staff: User, mailoutbox: Outbox
+) -> None:
+    confirm(places)
+    send(mailoutbox)
+    put_off(market[1], staff)
+    put_off(market[1], staff)
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert "Thursday 3 December 2026" in sent.body
+    assert sorted(letters.mail_of(places).filter(kind="rescheduled").values_list("status", flat=True)) == [
+        "dropped",
+        "sent",
+    ]
+
+
+def test_a_new_time_of_what_was_called_off_after_that_is_not_told(
+    market: tuple[Product, Entry], places: Order, staff: User, mailoutbox: Outbox
+) -> None:
+    confirm(places)
+    send(mailoutbox)
+    put_off(market[1], staff)
+    Entry.objects.update(cancelled_at=PLACED)
+
+    send(mailoutbox)
+
+    assert mailoutbox == []
+
+
+@pytest.mark.parametrize("who", ["shopper", "co_operative"])
+def test_the_mail_about_places_that_were_moved(
+    market: tuple[Product, Entry], places: Order, mailoutbox: Outbox, who: str
+) -> None:
+    later = another(market[1])
+    confirm(places)
+    send(mailoutbox)
+    if who == "shopper":
+        back = [Decimal("1.00")] * 2
+        moving.move_in_place(list(Booking.objects.all()), later, by=None, cause="shopper", back=back)
+    else:
+        Entry.objects.filter(pk=market[1].pk).update(cancelled_at=PLACED)
+        moving.move_in_place(list(Booking.objects.all()), later, by=None, cause="staff", free_until=later.starts_at)
+    name_codes(places)
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert sent.subject == "Places of your order 7KQM-X4WP-2R were moved"
+    assert_letter(sent, f"moved_by_{who}")
+    assert len(sent.attachments) == 2  # what goes from the calendar, and what is there instead
+
+
+def test_places_that_moved_on_meanwhile_are_told_once(
+    market: tuple[Product, Entry], places: Order, mailoutbox: Outbox
+) -> None:
+    confirm(places)
+    send(mailoutbox)
+    for there in (another(market[1]), another(market[1])):
+        standing = Booking.objects.filter(status="confirmed")
+        moving.move_in_place(list(standing), there, by=None, cause="shopper")
+
+    send(mailoutbox)
+
+    assert len(mailoutbox) == 1
+
+
+def test_the_confirmation_of_places_at_several_entries_tells_where_each_is(
+    market: tuple[Product, Entry], places: Order, mailoutbox: Outbox
+) -> None:
+    later = another(market[1])
+    confirm(places)
+    moving.move_in_place([Booking.objects.earliest("pk")], later, by=None, cause="staff", free_until=later.starts_at)
+    name_codes(places)
+    services.owe_mail(places, "confirmation", "again-2")
+
+    mail.send_owed()
+
+    sent = mailoutbox[-1] if "confirmed" in str(mailoutbox[-1].subject) else mailoutbox[0]
+    assert_letter(sent, "confirmation_of_moved")
+
+
+def call_off(workshop: Entry, staff: User) -> None:
+    """The co-operative calls it off, and goes through all orders."""
+    batch = calling_off.begin(workshop, by=staff, reason="A secret.")
+    assert calling_off.step(batch)
+
+
+def test_the_mail_about_what_the_co_operative_called_off(
+    market: tuple[Product, Entry], full: Order, staff: User, mailoutbox: Outbox
+) -> None:
+    pay(full, "75.50")
+    confirm(full)
+    send(mailoutbox)
+    call_off(market[1], staff)
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert_letter(sent, "cancelled_called_off")
+    assert len(sent.attachments) == 1
+
+
+def test_the_mail_about_an_order_of_nothing_but_what_was_called_off_some_of_it_paid_by_hand(
+    market: tuple[Product, Entry], place_order: PlaceOrder, staff: User, mailoutbox: Outbox
+) -> None:
+    order = set_in_stone(place_order((market[1], 2)))
+    casework.take_cash(order, Decimal("70.00"), by=staff)
+    send(mailoutbox)
+    call_off(market[1], staff)
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert_letter(sent, "cancelled_called_off_whole")
+
+
+def test_the_mail_about_an_unpaid_order_of_what_was_called_off(
+    market: tuple[Product, Entry], full: Order, staff: User, mailoutbox: Outbox
+) -> None:
+    call_off(market[1], staff)
+    releasing.sweep()
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert_letter(sent, "cancelled_called_off_unpaid")
+
+
+def test_what_is_cancelled_later_says_nothing_of_what_was_called_off(
+    market: tuple[Product, Entry], full: Order, staff: User, mailoutbox: Outbox
+) -> None:
+    pay(full, "75.50")
+    confirm(full)
+    call_off(market[1], staff)
+    send(mailoutbox)
+    cancelling.cancel_parts([cancelling.Part(line_of(full, "product"), 1)], by=staff, reason="It is broken")
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert "had to call off" not in sent.body
+
+
 # --- Money that goes back, and money that came late
 
 
@@ -332,8 +527,15 @@ def owe_every_kind(order: Order, staff: User, clock: Any) -> None:
     mail.send_owed()
     payment = pay(order, "75.50")
     confirm(order)
-    clock.move_to(BEGINS - timedelta(hours=20))
-    services.owe_mail(order, "reminder", occurrence=str(Entry.objects.get().uuid))
+    workshop = Entry.objects.get()
+    put_off(workshop, staff)
+    mail.send_owed()
+    later = EntryFactory(
+        title=HOSTILE, calendar=workshop.calendar, starts_at=workshop.starts_at, ends_at=workshop.ends_at
+    )
+    moving.move_in_place(list(Booking.objects.all()), later, by=None, cause="shopper")
+    clock.move_to(workshop.starts_at - timedelta(hours=20))
+    services.owe_mail(order, "reminder", occurrence=str(later.uuid))
     mail.send_owed()
     services.cancel_confirmed(order, by=staff, cause="staff")
     promise(payment, "75.50")

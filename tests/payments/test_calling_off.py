@@ -21,7 +21,7 @@ from payments.models import Payment, Refund, RefundBatch
 from payments.refunds import Wish
 from payments.simulator import Simulator
 from tests.concurrency import results_of, run_at_once
-from tests.factories import EntryFactory, UserFactory, VoucherFactory
+from tests.factories import EntryFactory, ProductFactory, UserFactory, VoucherFactory
 from tests.invariants import assert_books_balance
 from tests.orders.acts import place_cart
 from tests.payments.money import case, pay, pounds, sweep_money, went_back
@@ -501,10 +501,10 @@ def test_one_that_failed_and_was_sent_again_counts_once(
     shop((workshop, 1))
     batch = call_off(workshop, staff)
     calling_off.approve(batch, by=staff)
-    sumup.behave(refunds="refused")
+    sumup.behave(refund="422")
     sweep_money()
     assert calling_off.progress_of(batch).failed.count == 1
-    sumup.behave(refunds="ok")
+    sumup.behave(refund="201")
 
     refunds.retry(batch.refunds.get(), by=staff, note="SumUp is well again")
     sweep_money()

@@ -1,71 +1,95 @@
-"""A market day: many shoppers at once for few places, over the site's own pages and a SumUp that speaks HTTP."""
+"""A market day over HTTP against the real demo: 500 shoppers, 80 at once, for 20 places.
 
-import random
-import re
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+The site, the worker, beat, PostgreSQL and SumUp's simulator are processes of their own, from a copy of the checkout
+with fresh data. Time passes by moving deadlines in the database; everything else goes over the pages.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connections
-from django.test import Client
+import requests
 
-from bookings.models import Booking, Entry
-from orders.models import Order
-from payments import releasing, sweeping
-from payments.models import Payment
-from payments.simulator import Simulator
-from tests.factories import EntryFactory, ProductFactory
-from tests.invariants import assert_books_balance
+from cartsite.local.demo import environment
+from tests.local.conftest import nothing_left, place  # noqa: F401 - fixtures
+from tests.local.whole import copy_checkout, database, free_ports, make_demo
+from tests.marketday.day import Backstage, assert_a_good_day, hold_market
+from tests.marketday.shopping import Fair
 
-pytestmark = pytest.mark.django_db(transaction=True)
+SHOPPERS, AT_ONCE, PLACES = 500, 80, 20
 
-SHOPPERS, AT_ONCE, PLACES = 300, 16, 20
-
-
-def shop(sumup: Simulator, entry: Entry, chance: random.Random) -> str:
-    """One visitor's day: a place, sometimes honey; pays, declines first, walks away, or changes their mind."""
-    visitor = Client()
-    try:
-        if visitor.post("/cart/items/", {"entry": entry.pk, "quantity": 1}).status_code == 422:
-            return "sold out"
-        visitor.post("/cart/items/", {"product": "HONEY", "quantity": chance.randint(1, 3)})
-        review = visitor.get("/checkout/")
-        hidden = dict(re.findall(r'name="(cart|agreed)" value="([^"]+)"', review.content.decode()))
-        answer = visitor.post("/checkout/", {"name": "Ada", "email": "ada@example.org", "terms": "on", **hidden})
-        assert answer.status_code == 302, answer.content
-        payment = Payment.objects.get(checkout_url=answer["Location"])
-        return act(sumup, visitor, payment, chance)
-    finally:
-        connections.close_all()
+NEW_ENTRY = f"""
+from datetime import timedelta
+from django.utils import timezone
+from bookings import capacity
+from bookings.models import Calendar, Entry
+calendar = Calendar.objects.order_by("pk").first()
+starts = timezone.now() + timedelta(days=7)
+entry = Entry.objects.create(calendar=calendar, title="Market day", pool=capacity.new_pool("Market day", {PLACES}),
+    starts_at=starts, ends_at=starts + timedelta(hours=2), price=12, tax_rate=0)
+print(entry.pk)
+"""
 
 
-def act(sumup: Simulator, visitor: Client, payment: Payment, chance: random.Random) -> str:
-    number = payment.order.number
-    mood = chance.choice(["pay", "pay", "pay", "decline, then pay", "walk away", "change the basket"])
-    if mood == "change the basket":
-        visitor.post(f"/orders/{number}/change-basket/")
-    if mood == "decline, then pay":
-        sumup.decline(payment.checkout_id)
-    if "pay" in mood:
-        sumup.pay(payment.checkout_id)
-        visitor.get(f"/orders/{number}/return/")
-    return mood
+class Demo:
+    """A demo of its own, which runs."""
+
+    def __init__(self, checkout: Path, ports: tuple[int, int]) -> None:
+        self.checkout, self.ports = checkout, ports
+        self.process = make_demo(checkout, ports)
+        self.shop, self.sumup = (f"http://127.0.0.1:{port}" for port in ports)
+
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the shop beside it."""
+        inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+        told = inherited | environment(*self.ports, inherited | {"DATABASE_URL": ""})
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=self.checkout,
+            env=told,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement on its database."""
+        with database(self.checkout) as connection:
+            cursor = connection.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def charged(self) -> int:
+        """How many payments SumUp knows to have gone through."""
+        path = "/v2.1/merchants/MROSEASH/transactions/history?limit=100&types=PAYMENT"
+        answer = requests.get(self.sumup + path, headers={"Authorization": "Bearer sup_sk_simulator"}, timeout=30)
+        return sum(row["status"] == "SUCCESSFUL" for row in answer.json()["items"])
 
 
-def test_of_many_shoppers_at_once_only_as_many_get_a_place_as_there_are(sumup: Simulator, settings: Any) -> None:
-    settings.LIMITS_SPARE_LOOPBACK = True  # one machine plays them all
-    entry = EntryFactory(places=PLACES)
-    ProductFactory(sku="HONEY")
-    seeds = range(SHOPPERS)
+@pytest.fixture
+def demo(place: Path) -> Iterator[Demo]:  # noqa: F811
+    demo = Demo(copy_checkout(place), free_ports())
+    yield demo
+    demo.process.terminate()
+    demo.process.communicate()
 
-    with ThreadPoolExecutor(AT_ONCE) as crowd:
-        moods = Counter(crowd.map(lambda seed: shop(sumup, entry, random.Random(seed)), seeds))
-    sweeping.sweep()
-    releasing.sweep()
 
-    paid = moods["pay"] + moods["decline, then pay"]
-    assert moods.total() == SHOPPERS
-    assert Order.objects.filter(status=Order.Status.CONFIRMED).count() <= paid <= PLACES
-    assert Booking.objects.count() <= PLACES
-    assert_books_balance()
+def test_five_hundred_shoppers_want_twenty_places(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = int(demo.manage("shell", "-v", "0", "-c", NEW_ENTRY).stdout)
+    fair, backstage = Fair(demo.shop, entry), Backstage(demo.ask, lambda: None, entry)
+    began = time.monotonic()
+
+    visitors = hold_market(fair, backstage, shoppers=SHOPPERS, at_once=AT_ONCE, places=PLACES)
+
+    seconds = time.monotonic() - began
+    with capsys.disabled():
+        print(f"\n{seconds:.0f} s, {fair.answers.total()} answers: {dict(sorted(fair.answers.items()))}")  # noqa: T201
+    assert_a_good_day(fair, backstage, visitors, places=PLACES)
+    assert demo.charged() == backstage.count("payments_movement WHERE kind = 'capture'")
+    audit = demo.manage("audit_capacity", "--json")
+    assert (audit.returncode, [json.loads(line) for line in audit.stdout.splitlines()]) == (0, [])

@@ -1,0 +1,133 @@
+"""The back office: an entry is called off, once staff have seen whom that touches and what it costs."""
+
+import hashlib
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+
+from bookings.admin import wording
+from bookings.models import Entry
+from cartsite.backoffice import log, path_of, person_of
+from payments import calling_off
+from payments.calling_off import CannotCallOff, Outlook
+from payments.desk import fields
+from payments.models import RefundBatch
+
+# Places are lost and money is promised: who may do either alone may not do this.
+NEEDED = ("bookings.change_entry", "orders.change_order")
+# So many orders are put right while staff wait for the page; the worker goes on with the others.
+AT_ONCE = 20
+
+
+class CallOffForm(forms.Form):
+    """Why, and whether places go to another entry instead of money going back."""
+
+    def __init__(self, entry: Entry, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        others = entries_to_move_to(entry)
+        if others:
+            rows = Entry.objects.filter(pk__in=[other.pk for other in others]).select_related("calendar", "pool")
+            choice = fields.choice_of(
+                rows.order_by("starts_at"), _("Move the places to"), _("Nowhere: money goes back")
+            )
+            choice.label_from_instance = describe_room  # type: ignore[method-assign]
+            choice.help_text = _(
+                "Order by order, as long as there is room. Who is moved is told, and may have all their money back"
+                " until it begins; who finds no room gets their money back."
+            )
+            self.fields["move_to"] = choice
+        self.fields["reason"] = fields.reason_field()
+
+
+def entries_to_move_to(entry: Entry) -> list[Entry]:
+    """Coming entries of the same series at the same price, or of the same calendar for one without a series."""
+    alike = {"series": entry.series} if entry.series_id else {"calendar": entry.calendar}
+    coming = Entry.objects.coming().filter(**alike)[:100]
+    return [other for other in coming if calling_off.may_move_to(entry, other)]
+
+
+def describe_room(entry: Entry) -> str:
+    """When an entry is, and how many places it has free."""
+    free = _now("any number free") if entry.pool.free is None else _now("%(n)d free") % {"n": entry.pool.free}
+    return f"{entry.title}, {wording.when(entry.starts_at, entry.ends_at, entry.calendar.zone)}: {free}"
+
+
+def fingerprint_of(outlook: Outlook) -> str:
+    """Equal if staff would read the same."""
+    return hashlib.sha256(repr(outlook).encode()).hexdigest()[:32]
+
+
+class EntrySteps:
+    """For the admin of entries: the page that calls one off, and the way there."""
+
+    change_form_outer_before_template = "admin/bookings/entry/steps.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view(self.call_off_view)  # type: ignore[attr-defined]
+        return [path("<int:entry_id>/call-off/", page, name="bookings_entry_call_off"), *super().get_urls()]  # type: ignore[misc]
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """The entry's form, with what else may be done about it above."""
+        entry = self.get_object(request, object_id)  # type: ignore[attr-defined]
+        told: dict[str, Any] = {"may_call_off": False}
+        if entry is not None:
+            told = {
+                "may_call_off": entry.cancelled_at is None and request.user.has_perms(NEEDED),
+                "batches": list(entry.refund_batches.order_by("pk")) if may_see_batches(request) else [],
+            }
+        return super().change_view(request, object_id, form_url, (extra_context or {}) | told)  # type: ignore[misc]
+
+    def call_off_view(self, request: HttpRequest, entry_id: int) -> HttpResponse:
+        """What calling it off comes to; posted with a reason, it is done if it still comes to that."""
+        entry = self.get_object(request, str(entry_id))  # type: ignore[attr-defined]
+        if entry is None:
+            raise Http404
+        if not request.user.has_perms(NEEDED):
+            raise PermissionDenied
+        if entry.cancelled_at is not None:
+            messages.warning(request, _now("It was called off already."))
+            return HttpResponseRedirect(path_of(entry))
+        form, outlook = CallOffForm(entry, request.POST or None), calling_off.look_ahead(entry)
+        agreed = request.POST.get("agreed", "")
+        if form.is_valid() and agreed == fingerprint_of(outlook):
+            return self._call_off(request, entry, form)
+        return self.show_page(  # type: ignore[attr-defined,no-any-return]
+            request,
+            "admin/bookings/entry/call_off.html",
+            _now("Call off %(title)s") % {"title": entry.title},
+            form=form,
+            entry=entry,
+            outlook=outlook,
+            fingerprint=fingerprint_of(outlook),
+            has_changed=bool(agreed) and agreed != fingerprint_of(outlook),
+            when=wording.when(entry.starts_at, entry.ends_at, entry.calendar.zone),
+            back_path=path_of(entry),
+        )
+
+    def _call_off(self, request: HttpRequest, entry: Entry, form: CallOffForm) -> HttpResponse:
+        typed = form.cleaned_data
+        try:
+            batch = calling_off.begin(
+                entry, by=person_of(request), reason=typed["reason"], move_to=typed.get("move_to")
+            )
+        except CannotCallOff as refusal:
+            messages.error(request, str(refusal))
+            return HttpResponseRedirect(path_of(entry))
+        log(request, entry, f"Called off: {typed['reason']}")
+        log(request, batch, f"Called off: {typed['reason']}")
+        calling_off.step(batch, most=AT_ONCE)
+        messages.success(request, _now("It is called off: nobody can book it any more, and everybody is being told."))
+        if may_see_batches(request):
+            return HttpResponseRedirect(reverse("admin:payments_refundbatch_change", args=[batch.pk]))
+        return HttpResponseRedirect(path_of(entry))
+
+
+def may_see_batches(request: HttpRequest) -> bool:
+    """Whether this person may look at the refunds that were prepared."""
+    return request.user.has_perm(f"payments.view_{RefundBatch._meta.model_name}")

@@ -1,0 +1,108 @@
+"""A shopper moves places to another date: where to, then what it comes to, then yes."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from cart.visitors import user_of
+from cartsite.templatetags.shop import in_words
+from orders import access
+from orders.forms import MoveForm, name_of
+from orders.models import Order
+from orders.moving import CannotMove
+from orders.views.paying import go_and_pay
+from payments import moving
+from payments.moving import Offer, Plan
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def move(request: HttpRequest, number: str) -> HttpResponse:
+    """What may be moved where; with a choice in the address, what that comes to; a POST does it, once."""
+    if request.method != "POST" and number != number.upper():
+        return redirect("orders:move", number.upper())
+    order = access.find_order(request, number)
+    offers = moving.offers_for(order)
+    typed = request.POST if request.method == "POST" else request.GET
+    form = MoveForm({name_of(offer.key): offer.open for offer in offers}, typed or None)
+    if request.method == "POST":
+        return _move(request, order, offers, form)
+    if not offers:
+        messages.warning(request, _("Nothing of this order can be moved here any more."))
+        return redirect(order)
+    if not form.is_valid():
+        return _choose(request, order, offers, form)
+    return _review(request, order, offers, form)
+
+
+def _choose(
+    request: HttpRequest, order: Order, offers: list[Offer], form: MoveForm, *, why_not: str = ""
+) -> HttpResponse:
+    chosen = form.data.get("places")
+    rows = [
+        {"offer": offer, "name": name_of(offer.key), "moves": moving.moves_for(offer), "is_chosen": len(offers) == 1}
+        for offer in offers
+    ]
+    for row in rows:
+        row["is_chosen"] = row["is_chosen"] or row["name"] == chosen
+    context = {"order": order, "rows": rows, "form": form, "why_not": why_not}
+    return render(request, "orders/move.html", context, status=422 if form.is_bound else 200)
+
+
+def _offer_named(offers: list[Offer], name: str) -> Offer:
+    """The offer that a valid form names."""
+    return next(offer for offer in offers if name_of(offer.key) == name)
+
+
+def _review(
+    request: HttpRequest, order: Order, offers: list[Offer], form: MoveForm, *, has_changed: bool = False
+) -> HttpResponse:
+    chosen = form.cleaned_data
+    try:
+        plan = moving.plan_for(order, _offer_named(offers, chosen["places"]).key, chosen["quantity"], chosen["to"])
+    except CannotMove as refusal:
+        return _choose(request, order, offers, form, why_not=str(refusal))
+    context = {"order": order, "plan": plan, "chosen": chosen, "has_changed": has_changed}
+    return render(request, "orders/move_review.html", context, status=422 if has_changed else 200)
+
+
+def _move(request: HttpRequest, order: Order, offers: list[Offer], form: MoveForm) -> HttpResponse:
+    """Do what was shown, or show what it comes to now; where it is dearer, go and pay."""
+    if not form.is_valid():  # it was moved or called off meanwhile, by a click before this one or by somebody else
+        return _say_changed(request, order)
+    chosen = form.cleaned_data
+    key = _offer_named(offers, chosen["places"]).key
+    agreed = request.POST.get("agreed", "")
+    try:
+        plan, dearer = moving.move_for_shopper(
+            order, key, chosen["quantity"], chosen["to"], agreed=agreed, by=user_of(request)
+        )
+    except moving.LooksDifferent:
+        return _review(request, order, moving.offers_for(order), form, has_changed=True)
+    except CannotMove as refusal:
+        return _choose(request, order, moving.offers_for(order), form, why_not=str(refusal))
+    if dearer is not None:
+        return access.remember(request, go_and_pay(request, dearer), dearer)
+    messages.success(request, _what_happened(plan))
+    return redirect(order)
+
+
+def _say_changed(request: HttpRequest, order: Order) -> HttpResponse:
+    messages.warning(
+        request, _("This order has changed since you looked at it, so nothing more was moved. Please look again.")
+    )
+    return redirect(order)
+
+
+def _what_happened(plan: Plan) -> str:
+    facts: dict[str, Any] = {"back": in_words(plan.back)}
+    if not plan.back:
+        return _("It is moved. Your new codes are below, and the old ones are not valid any more.")
+    if plan.by_card:
+        return _("It is moved, and %(back)s is on its way back to you. Banks take 2 to 10 days.") % facts
+    return _("It is moved. Not all of %(back)s can go back to a card: the co-operative gets in touch.") % facts
