@@ -195,9 +195,15 @@ def _answers_to(question: Question) -> list[tuple[str, Any]]:
 class LatePaymentForm(forms.Form):
     """What a shopper wants done with money that came too late."""
 
-    REFUND, WAIT = "refund", "wait"
+    REFUND, WAIT, OTHER = "refund", "wait", "other"
 
-    decision = forms.ChoiceField(choices=[(REFUND, _("Send my money back")), (WAIT, _("Wait for the co-operative"))])
+    decision = forms.ChoiceField(
+        choices=[
+            (REFUND, _("Send my money back")),
+            (WAIT, _("Wait for the co-operative")),
+            (OTHER, _("Take another date")),
+        ]
+    )
     # The case that the page was about, so that a repeated click never decides about other money.
     case = forms.UUIDField(required=False)
 

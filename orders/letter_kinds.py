@@ -25,6 +25,8 @@ from orders.offers import CollectionSlot
 LATE_MONEY_GOES_BACK_AFTER = timedelta(days=3)
 # Who is told of a problem with so much time left can still pay.
 WORTH_TRYING_AGAIN = timedelta(minutes=10)
+# How the occurrence of a mail begins that says what the co-operative called off: a batch's UUID follows.
+CALLED_OFF = "called-off-"
 NOTHING = Decimal("0.00")
 
 
@@ -232,23 +234,38 @@ def _what_is_cancelled(order: Order, occurrence: str) -> dict[str, Any]:
             for each in told.tell_lines(order)
             if each.line.kind in OrderLine.GOODS and (is_whole or each.cancelled)
         ],
-        "called_off": _called_off(order),
+        "called_off": _called_off(order, occurrence),
         "goes_back": goes_back or NOTHING,
     }
 
 
-def _called_off(order: Order) -> list[dict[str, Any]]:
-    """The entries of the order that the co-operative called off: title, when, and what goes back by hand."""
-    events = order.events.filter(kind="entry_called_off")
+def _called_off(order: Order, occurrence: str) -> list[dict[str, Any]]:
+    """What the co-operative called off that this mail tells of: title, when, what goes back, and where the rest is."""
     return [
         {
             "title": event.data["title"],
             "when": told.moment(datetime.fromisoformat(event.data["begins"]), ZoneInfo(event.data["zone"])),
-            "by_hand": Decimal(event.data["by_hand"]),
             "was_paid": event.data["was_paid"],
+            "by_hand": Decimal(event.data["by_hand"]),
+            "rest": event.data["rest"],
         }
-        for event in events
+        for event in order.events.filter(kind="entry_called_off")
+        if _tells_of(occurrence, event.data, order)
     ]
+
+
+def _tells_of(occurrence: str, data: dict[str, Any], order: Order) -> bool:
+    """Whether the mail of this occurrence is about what was called off then: by name, or as that ended the order."""
+    if occurrence.startswith(CALLED_OFF):
+        return occurrence == f"{CALLED_OFF}{data['batch']}"
+    is_about_all = not occurrence.startswith("part-") and order.status == Order.Status.CANCELLED
+    return is_about_all and bool(data["ends"])
+
+
+def _last_cancelling(order: Order) -> str:
+    """All of the order, or what was called off of it last."""
+    event = order.events.filter(kind="entry_called_off", data__moved=False, data__ends=False).last()
+    return f"{CALLED_OFF}{event.data['batch']}" if event and order.status != Order.Status.CANCELLED else ""
 
 
 def _changed_places(order: Order) -> dict[str, str]:
@@ -324,6 +341,7 @@ KINDS = {
         _unless_cancelled,
         _what_is_cancelled,
         files=_changed_places,
+        example=_last_cancelling,
     ),
     "rescheduled": Kind(
         gettext_lazy("New time"),

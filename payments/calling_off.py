@@ -24,7 +24,7 @@ from bookings.models import Booking, Entry, Waiter
 from cart import services as carts
 from cart.models import Cart
 from cartsite.models import User
-from orders import moving, worth
+from orders import letter_kinds, moving, worth
 from orders import services as orders
 from orders.models import LineFact, Order, OrderEvent, OrderLine, OrderQuerySet
 from payments import cancelling, ledger, refunds, releasing
@@ -147,8 +147,10 @@ def _let_go(batch: RefundBatch, order: Order, cart: Cart | None) -> None:
         releasing.begin(order, to=Order.Status.CANCELLED, by=Order.Closer.STAFF, user=batch.made_by, cart=cart)
     except releasing.CannotRelease:
         logger.warning("Order %s is not let go: its money is in doubt, and a case says so.", order.number)
-    quantity = sum(line.quantity for line in order.lines.filter(entry=batch.entry_id))
-    _record(batch, order, quantity, ends=True, was_paid=False)
+    goods = list(order.lines.filter(kind__in=OrderLine.GOODS))
+    quantity = sum(line.quantity for line in goods if line.entry_id == batch.entry_id)
+    rest = ("basket" if cart else "order") if any(line.entry_id != batch.entry_id for line in goods) else ""
+    _record(batch, order, quantity, ends=True, was_paid=False, rest=rest)
 
 
 # --- An order that was paid: moved ------------------------------------------------------------------------------------
@@ -209,7 +211,7 @@ def _call_off(batch: RefundBatch, order: Order) -> None:
     by_hand = _ask_back(batch, pieces)
     _record(batch, order, len(standing), ends=is_all, by_hand=str(by_hand))
     if standing and not is_all:
-        orders.owe_mail(order, "cancelled", f"called-off-{batch.uuid}")
+        orders.owe_mail(order, "cancelled", f"{letter_kinds.CALLED_OFF}{batch.uuid}")
 
 
 def _not_accounted_for(standing: list[Booking]) -> list[Booking]:
@@ -298,6 +300,7 @@ def _record(batch: RefundBatch, order: Order, quantity: int, **more: Any) -> Non
         "ends": False,  # nothing of the order is left
         "was_paid": True,
         "by_hand": "0.00",
+        "rest": "",  # of an order that was not paid: where the rest of it is found
     }
     order.record("entry_called_off", cause=Order.Closer.STAFF, by=batch.made_by, **(data | more))
 

@@ -1,19 +1,27 @@
 """Money that came when the order was over and its places were gone: what its shopper may ask for.
 
-They get a page with two choices, money back or wait for staff; after three days without a word from staff the money
-goes back by itself.
+They get a page with these choices: money back, wait for staff, or where only places are gone another date that is not
+dearer. After three days without a word from staff the money goes back by itself.
 """
 
 import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from bookings import capacity, waiting
+from bookings.models import Booking, Entry
 from cartsite.models import Case, User, kind_of
-from orders.models import Order
-from payments import ledger, refunds
+from orders import replacing, rules
+from orders import services as orders
+from orders.models import Order, OrderLine
+from orders.worth import paid_for, places_of
+from payments import cancelling, events, ledger, moving, refunds, schedule
 from payments.models import Payment
 from payments.refunds import CannotRefund, Wish
 
@@ -60,3 +68,147 @@ def send_back_by_itself() -> None:
             send_back(case, by=None, note=_("Nobody decided otherwise within three days."))
         except CannotRefund as refusal:
             logger.warning("Late payment %s cannot go back by itself: %s", case.subject_uuid, refusal)
+
+
+# --- Another date instead ---------------------------------------------------------------------------------------------
+
+
+class CannotTake(Exception):
+    """The order cannot come back with these dates; nothing has moved. The text says why, in words for the shopper."""
+
+
+@dataclass(frozen=True)
+class Date:
+    """Another entry where a line's places could be, and what of their price would go back for that, in its currency."""
+
+    entry: Entry
+    back: Decimal
+
+    @property
+    def value(self) -> str:
+        """What names it in a form, as it was shown."""
+        return f"{self.entry.pk}-{self.back}"
+
+
+@dataclass(frozen=True)
+class Short:
+    """A line whose places are gone, and where they could be instead."""
+
+    line: OrderLine
+    dates: Sequence[Date]
+
+    @property
+    def name(self) -> str:
+        """The name of its choice in a form."""
+        return f"entry_{self.line.position}"
+
+
+def other_dates(order: Order) -> list[Short]:
+    """The lines whose places are gone, each with other dates that are not dearer and have room for all of it.
+
+    Nothing where that would not help: the order was ended by a person, or money of it ever went back, or something
+    else of it is gone as well.
+    """
+    if order.status != Order.Status.EXPIRED or order.refunds.exists() or orders.sum_facts(order):
+        return []
+    if replacing.is_move(order) or ledger.money_of(order).net != order.total:
+        return []
+    lines = list(
+        order.lines.select_related("product__pool", "entry__pool", "entry__calendar", "slot__pool", "price_kind")
+    )
+    gone = [line for line in lines if _is_gone(line)]
+    short = [Short(line, _dates_for(line)) for line in gone if line.entry is not None]
+    helps = len(short) == len(gone) and all(each.dates for each in short)
+    return short if helps else []
+
+
+def _is_gone(line: OrderLine) -> bool:
+    """Whether there is not enough left of what a line is about, or its time is over."""
+    if line.entry is not None and (line.entry.closes_at <= timezone.now() or line.entry.cancelled_at):
+        return True
+    source = line.product or line.entry or line.slot or line.voucher
+    free = source.pool.free if source and source.pool else None
+    return free is not None and free < line.quantity
+
+
+def _dates_for(line: OrderLine) -> list[Date]:
+    """The soonest first."""
+    if line.entry is None:
+        return []
+    entries = [entry for entry in moving.others_like(line.entry) if _fits(line, entry)]
+    queued = waiting.is_queued({entry.pool_id for entry in entries})
+    return [Date(entry, sum(_back(line, entry), ledger.NOTHING)) for entry in entries if entry.pool_id not in queued]
+
+
+def _fits(line: OrderLine, entry: Entry) -> bool:
+    """Whether the line's places could be there, and cost no more than they did."""
+    is_alike = entry.calendar.stall_id == line.stall_id and entry.tax_rate == line.tax_rate
+    is_within = entry.max_per_order is None or line.quantity <= entry.max_per_order
+    has_room = entry.pool.free is None or entry.pool.free >= line.quantity
+    not_dearer = moving.price_at(line, entry).amount <= line.unit_price
+    return entry.is_on_sale and is_alike and is_within and has_room and not_dearer
+
+
+def _back(line: OrderLine, entry: Entry) -> list[Decimal]:
+    """What of each place's price would go back, by their numbers."""
+    price = moving.price_at(line, entry).amount
+    worths = [paid_for(line, 1, number) for number in range(line.quantity)]
+    return [max(worth - price, ledger.NOTHING) for worth in worths]
+
+
+@transaction.atomic
+def take_other_dates(case: Case, chosen: Mapping[str, str], *, by: User | None) -> bool:
+    """Confirm the order of late money after all, with the places that are gone at the dates chosen for their lines (by
+    the names of both in a form). What that costs less goes back; False if somebody has decided meanwhile.
+
+    All of it is claimed first, or nothing moves: then it raises CannotTake.
+    """
+    payment = Payment.objects.get(uuid=case.subject_uuid)
+    order, _payment = ledger.lock(payment)
+    if not Case.objects.unresolved().filter(pk=case.pk).exists():
+        return False
+    instead = _read(other_dates(order), chosen)
+    if not orders.revive(order, cause="another date", by=None, instead={line.pk: to for line, to in instead.items()}):
+        raise CannotTake(_("Some of it has gone to somebody else just now. Please look again."))
+    try:
+        waiting.refuse_if_queued({to.pool_id for to in instead.values()})
+    except capacity.SoldOut:
+        raise CannotTake(_("Somebody waits for these places. Please look again.")) from None
+    wishes = [wish for line, to in instead.items() for wish in _settle_in(order, line, to, by=by)]
+    cancelling.send_back_approved(order, wishes)
+    case.resolve(by=by, note=_("The shopper took another date."))
+    for other in order.payments.live():
+        schedule.look_soon(other.pk)
+    events.settle_what_is_over(order)
+    return True
+
+
+def _read(short: Sequence[Short], chosen: Mapping[str, str]) -> dict[OrderLine, Entry]:
+    """The entry chosen for each line that is short. Raises CannotTake unless each has one that it may have."""
+    dates = {(each.name, date.value): date.entry for each in short for date in each.dates}
+    picked = {each.line: dates.get((each.name, chosen.get(each.name, ""))) for each in short}
+    if not picked or None in picked.values():
+        raise CannotTake(_("These dates cannot be had any more. Please look again."))
+    return {line: entry for line, entry in picked.items() if entry is not None}
+
+
+def _settle_in(order: Order, line: OrderLine, to: Entry, *, by: User | None) -> list[Wish]:
+    """Give the line's new places the rule of where they are, and say what they cost less there: that goes back."""
+    backs = _back(line, to)
+    until = rules.for_places(to).cancel_until or timezone.now()
+    bookings = list(line.bookings.filter(status=Booking.Status.CONFIRMED).order_by("pk"))
+    for place in places_of(line, bookings):
+        place.booking.given_back, place.booking.cancel_until = backs[place.number - 1], until
+    Booking.objects.bulk_update(bookings, ["given_back", "cancel_until"])
+    back = sum(backs, ledger.NOTHING)
+    order.record(
+        "place_moved",
+        cause="late payment",
+        by=by,
+        line=str(line.uuid),
+        quantity=line.quantity,
+        back=str(back),
+        **{"from": str(line.entry and line.entry.uuid), "to": str(to.uuid)},
+        **replacing.when_moved(line.entry or to, to),
+    )
+    return [Wish(back, _("The shopper took a cheaper date."), by, line)] if back else []

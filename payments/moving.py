@@ -165,13 +165,13 @@ def price_at(line: OrderLine, entry: Entry) -> Price:
 
 def moves_for(offer: Offer) -> list[Move]:
     """All that one place of the offer may be moved to, the soonest first."""
-    entries = list(_others_like(offer.entry))
+    entries = list(others_like(offer.entry))
     queued = waiting.is_queued({entry.pool_id for entry in entries})
     moves = [Move(offer, 1, entry, price_at(offer.line, entry)) for entry in entries]
     return [move for move in moves if _why_not(move, queued) == ""]
 
 
-def _others_like(entry: Entry) -> QuerySet[Entry]:
+def others_like(entry: Entry) -> QuerySet[Entry]:
     """Other dates of the same thing: of its series; without one those of the same title in the same calendar."""
     coming = Entry.objects.coming().exclude(pk=entry.pk)
     if entry.series_id is not None:
@@ -230,7 +230,7 @@ def plan_for(order: Order, key: Key, quantity: int, to: int) -> Plan:
     offer = next((offer for offer in offers_for(order) if offer.key == key), None)
     if offer is None or not 0 < quantity <= offer.open:
         raise CannotMove(_("So many of these places cannot be moved any more."))
-    entry = _others_like(offer.entry).filter(pk=to).first()
+    entry = others_like(offer.entry).filter(pk=to).first()
     if entry is None:
         raise CannotMove(_("You cannot move there any more."))
     move = Move(offer, quantity, entry, price_at(offer.line, entry))

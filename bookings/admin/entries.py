@@ -23,7 +23,6 @@ from bookings.admin.asking import ArchivableForm, AskingAdmin, Refused
 from bookings.admin.fields import PlacesField, WallTimeField
 from bookings.admin.series import PriceKindInline
 from bookings.admin.steps import EntrySteps
-from bookings.admin.steps import EntrySteps
 from bookings.models import Entry
 from bookings.planning import CannotPlan
 from bookings.wall_time import moment_of, shown_at
@@ -98,8 +97,9 @@ class EntryForm(ArchivableForm):
         return data
 
     def _get_validation_exclusions(self) -> set[str]:
-        """Whether it is on decides what the database refuses: both columns are looked at, though neither is typed."""
-        return super()._get_validation_exclusions() - {"archived_at", "cancelled_at"}
+        """Who has the resource is said beside it, by `_check_resource`; Django would say it of the whole form."""
+        excluded: set[str] = super()._get_validation_exclusions()
+        return excluded | {"resource"}
 
     def _read_clock(self, data: dict[str, Any], zone: ZoneInfo) -> None:
         """What the clock shows, as moments (UTC)."""

@@ -41,7 +41,9 @@ def late_payment(request: HttpRequest, number: str) -> HttpResponse:
     return _show_late_payment(request, order, case)
 
 
-def _show_late_payment(request: HttpRequest, order: Order, case: Case, *, unclear: bool = False) -> HttpResponse:
+def _show_late_payment(
+    request: HttpRequest, order: Order, case: Case, *, unclear: bool = False, why_not: str = ""
+) -> HttpResponse:
     payment = order.payments.get(uuid=case.subject_uuid)
     context = {
         **late_money(order, case),
@@ -49,8 +51,11 @@ def _show_late_payment(request: HttpRequest, order: Order, case: Case, *, unclea
         "capture": payment.movements.filter(kind=Movement.Kind.CAPTURE).latest("happened_at"),
         "left": ledger.refundable(payment),
         "unclear": unclear,
+        "short": late.other_dates(order),
+        "chosen": set(request.POST.values()),
+        "why_not": why_not,
     }
-    return render(request, "orders/late_payment.html", context, status=422 if unclear else 200)
+    return render(request, "orders/late_payment.html", context, status=422 if unclear or why_not else 200)
 
 
 def late_money(order: Order, case: Case | None) -> dict[str, Any]:
@@ -76,6 +81,8 @@ def _decide(request: HttpRequest, order: Order, case: Case) -> HttpResponse:
     if form.cleaned_data["decision"] == LatePaymentForm.WAIT:
         _note_waiting(order, case, user_of(request))
         return redirect("orders:late_payment", order.number)
+    if form.cleaned_data["decision"] == LatePaymentForm.OTHER:
+        return _take_other_dates(request, order, case)
     try:
         late.send_back(case, by=None, note=_("The shopper asked for it."))
     except CannotRefund:
@@ -84,6 +91,19 @@ def _decide(request: HttpRequest, order: Order, case: Case) -> HttpResponse:
             _("Your money cannot be sent back from here just now. Somebody at the co-operative looks into it."),
         )
         return redirect("orders:late_payment", order.number)
+    return redirect(order)
+
+
+def _take_other_dates(request: HttpRequest, order: Order, case: Case) -> HttpResponse:
+    """Have the places at the dates that were chosen, or say why not and show what there is now."""
+    chosen = {name: value for name, value in request.POST.items() if name.startswith("entry_")}
+    if any(each.name not in chosen for each in late.other_dates(order)):
+        return _show_late_payment(request, order, case, why_not=_("Please choose one of the dates."))
+    try:
+        if late.take_other_dates(case, chosen, by=user_of(request)):
+            messages.success(request, _("Your order is confirmed, with the date that you chose."))
+    except late.CannotTake as refusal:
+        return _show_late_payment(request, order, case, why_not=str(refusal))
     return redirect(order)
 
 

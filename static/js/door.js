@@ -8,7 +8,7 @@ const answers = document.getElementById("answers");
 const waiting = document.getElementById("waiting");
 const ANSWER_WITHIN = 8000; // milliseconds
 const LONGEST_WAIT = 15000;
-const MOST_ANSWERS = 5;
+const MOST_ANSWERS = 8;
 
 // --- What is not answered yet. It is read and written whole each time, since another tab may be at the same door.
 
@@ -62,7 +62,7 @@ const sayAnswer = (uuid, block) => {
   keepFew();
   htmx.process(block);
   navigator.vibrate?.(block.dataset.outcome === "welcome" ? 80 : [200, 100, 200]);
-  if (block.dataset.outcome !== "welcome") answers.scrollIntoView({ block: "nearest" });
+  if (block.dataset.outcome !== "welcome") block.scrollIntoView({ block: "nearest" });
 };
 
 const sayWaiting = (why) => {

@@ -205,9 +205,7 @@ def test_the_page_of_a_strange_network_is_no_answer(phone: Page, workshop: Entry
     assert_in("attended", "confirmed", "confirmed")
 
 
-def test_whoever_is_signed_out_is_told_and_loses_nothing(
-    phone: Page, workshop: Entry, sold: Order, val: User
-) -> None:
+def test_whoever_is_signed_out_is_told_and_loses_nothing(phone: Page, workshop: Entry, sold: Order, val: User) -> None:
     phone.goto(door_of(workshop))
     phone.context.clear_cookies(name="sessionid")
 
@@ -221,9 +219,7 @@ def test_whoever_is_signed_out_is_told_and_loses_nothing(
     assert_in("attended", "confirmed", "confirmed")
 
 
-def test_a_page_that_is_too_old_says_so_and_keeps_what_was_scanned(
-    phone: Page, workshop: Entry, sold: Order
-) -> None:
+def test_a_page_that_is_too_old_says_so_and_keeps_what_was_scanned(phone: Page, workshop: Entry, sold: Order) -> None:
     phone.goto(door_of(workshop))
     phone.context.clear_cookies(name="csrftoken")
 
@@ -241,6 +237,7 @@ def test_each_person_has_a_queue_of_their_own(phone: Page, workshop: Entry, sold
     type_code(phone, places_of(sold)[0].code)
     expect(phone.locator("#waiting")).to_contain_text("Not sent yet: 1")
 
+    phone.goto("/healthz")
     phone.unroute("**/scan/")
     sign_in(phone.context, hire("kim"))
     phone.goto(door_of(workshop))

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.marketday.shopping import Fair, Visitor
 
-MOST_TURNS = 12  # how often whoever still wants a place tries again
+MOST_TURNS = 8  # how often whoever still wants a place tries again
 PATIENCE = 180  # seconds, until all that was begun has come to its end
 
 CHARGED_FOR_NOTHING = """

@@ -11,6 +11,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 PATIENCE = 60  # seconds, for one answer
+UNCLEAR = 422
 MOODS = ["pay", "pay", "decline first", "leave and come back", "never come back", "change the basket", "go away"]
 
 
@@ -51,7 +52,9 @@ class Visitor:
         self.mood = self.chance.choice(MOODS)
         self.name = f"Visitor {seed}"
         self.is_after_a_place = True
-        self.has_paid = False
+        self.has_paid = self.has_one_in_basket = False
+        self.number = ""  # of their last order
+        self.seen: list[str] = []  # the numbers of all of them
         self.browser = requests.Session()
         self.browser.headers["Connection"] = "close"
         self.browser.mount("http://", FreshConnections())
@@ -80,7 +83,7 @@ class Visitor:
     def come_again(self) -> None:
         """They still want a place: they go on with what they had begun, or try again."""
         page = self.go_on_paying()
-        if page is None and self.take_a_place():
+        if page is None and (self.has_one_in_basket or self.take_a_place()):
             page = self.order()
         if page is not None:
             self.pay(page)
@@ -91,17 +94,28 @@ class Visitor:
         if "csrfmiddlewaretoken" not in page.text:
             return False
         answer = self.send(f"{self.fair.shop}/cart/items/", page, entry=str(self.fair.entry), quantity="1")
-        return answer.status_code == 200
+        self.has_one_in_basket = answer.status_code == 200
+        return self.has_one_in_basket
 
     def order(self) -> requests.Response | None:
         """Go to the checkout and place the order: SumUp's page, or nothing if that cannot be."""
         page = self.read(f"{self.fair.shop}/checkout/")
         if not page.url.endswith("/checkout/"):
             return None  # the basket is empty
-        guests = dict.fromkeys(re.findall(r'name="(place-[^"]+)"', page.text), self.name)
-        typed = {"name": self.name, "email": "visitor@example.org", "terms": "on", **guests}
+        typed = {"name": self.name, "email": "visitor@example.org", "terms": "on", **self.tell_who_comes(page.text)}
         answer = self.send(page.url, page, **typed)
-        return answer if answer.status_code == 200 and not self.is_at_shop(answer) else self.go_on_paying()
+        if answer.status_code == UNCLEAR:
+            return None  # somebody was faster, or the basket's time was over
+        self.has_one_in_basket = False
+        self.number = self.find_newest_number()
+        return self.go_on_paying() if self.is_at_shop(answer) else answer
+
+    def tell_who_comes(self, page: str) -> dict[str, str]:
+        """An answer to each question about whoever takes the place: the first there is, where one is to be chosen."""
+        told = dict.fromkeys(re.findall(r'<input[^>]* name="(place-[^"]+)"', page), self.name)
+        for name, options in re.findall(r'<select name="(place-[^"]+)"[^>]*>(.*?)</select>', page, re.DOTALL):
+            told[name] = next(iter(re.findall(r'value="([^"]+)"', options)))
+        return told
 
     def go_on_paying(self) -> requests.Response | None:
         """To SumUp's page from that of their order, if it can still be paid."""
@@ -128,6 +142,7 @@ class Visitor:
         if 'id="change-basket"' not in page.text:
             return
         basket = self.send(f"{self.fair.shop}/orders/{self.number}/change-basket/", page)
+        self.number, self.has_one_in_basket = "", True
         self.is_after_a_place = self.chance.random() < 0.5
         if self.is_after_a_place:
             page = self.order()
@@ -138,11 +153,11 @@ class Visitor:
 
     # --- How their browser speaks
 
-    @property
-    def number(self) -> str:
-        """The number of their last order, of which the browser has a cookie; empty without one."""
-        paths = [cookie.path for cookie in self.browser.cookies if cookie.name == "order"]
-        return paths[-1].split("/")[2] if paths else ""
+    def find_newest_number(self) -> str:
+        """The number of the order just placed, of which the browser has a cookie since then."""
+        numbers = [cookie.path.split("/")[2] for cookie in self.browser.cookies if cookie.name == "order"]
+        self.seen += [number for number in numbers if number not in self.seen]
+        return self.seen[-1]
 
     def is_at_shop(self, answer: requests.Response) -> bool:
         return answer.url.startswith(self.fair.shop)

@@ -325,9 +325,7 @@ def test_where_nothing_is_left_is_taken_out(confirmed: Order, workshop: Entry, l
     assert (gone["STATUS"], there["SUMMARY"]) == ("CANCELLED", "Late bread")
 
 
-def test_a_shoppers_calendar_follows_every_change(
-    confirmed: Order, workshop: Entry, later: Entry, staff: User
-) -> None:
+def test_a_shoppers_calendar_follows_every_change(confirmed: Order, workshop: Entry, later: Entry, staff: User) -> None:
     """Moved, moved on, put off, moved back and called off: what the shopper sees is what is so."""
     diary = Diary()
     last = EntryFactory(title="Last bread", starts_at=later.starts_at + timedelta(days=7))

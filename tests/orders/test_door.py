@@ -111,7 +111,9 @@ def test_a_second_scan_is_refused(sold: Order, workshop: Entry, val: User) -> No
     assert (facts_of(sold), sold.events.count()) == (facts, events)
 
 
-@pytest.mark.parametrize("typed", ["", "   ", "HELLO", "BCDFGHJKMN", "BCDFG-HJKM1", "https://example.org/" * 9, "☃" * 10])
+@pytest.mark.parametrize(
+    "typed", ["", "   ", "HELLO", "BCDFGHJKMN", "BCDFG-HJKM1", "https://example.org/" * 9, "☃" * 10]
+)
 def test_what_is_no_ticket_is_unknown(sold: Order, workshop: Entry, val: User, typed: str) -> None:
     before = all_rows()
 

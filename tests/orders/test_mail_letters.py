@@ -433,6 +433,19 @@ def test_the_mail_about_an_unpaid_order_of_what_was_called_off(
     assert_letter(sent, "cancelled_called_off_unpaid")
 
 
+def test_who_has_a_basket_finds_the_rest_there(
+    market: tuple[Product, Entry], place_order: PlaceOrder, shopper: User, staff: User, mailoutbox: Outbox
+) -> None:
+    place_order((market[0], 1), (market[1], 1), user=shopper)
+    call_off(market[1], staff)
+    releasing.sweep()
+
+    send(mailoutbox)
+
+    assert "The rest of your order is in your basket again." in mailoutbox[0].body
+    assert "The rest of your order is in your basket again." in str(mailoutbox[0].alternatives[0][0])
+
+
 def test_what_is_cancelled_later_says_nothing_of_what_was_called_off(
     market: tuple[Product, Entry], full: Order, staff: User, mailoutbox: Outbox
 ) -> None:
@@ -446,6 +459,21 @@ def test_what_is_cancelled_later_says_nothing_of_what_was_called_off(
 
     (sent,) = mailoutbox
     assert "had to call off" not in sent.body
+
+
+def test_staff_see_what_mail_about_it_would_say(
+    market: tuple[Product, Entry], full: Order, staff: User, mailoutbox: Outbox
+) -> None:
+    pay(full, "75.50")
+    confirm(full)
+    put_off(market[1], staff)
+    assert "Wednesday 2 December" in letters.preview(full, "rescheduled").body
+
+    moving.move_in_place(list(Booking.objects.all()), another(market[1]), by=None, cause="shopper")
+    assert "Tuesday 8 December" in letters.preview(full, "moved").body
+
+    call_off(Booking.objects.filter(status="confirmed").first().entry, staff)
+    assert "had to call off" in letters.preview(full, "cancelled").body
 
 
 # --- Money that goes back, and money that came late

@@ -146,9 +146,7 @@ def test_an_order_of_which_nothing_is_left_standing_can_be_cancelled(sold: Order
     assert_pools_balance()
 
 
-def test_while_somebody_is_in_it_cannot_be_cancelled(
-    place_order: PlaceOrder, workshop: Entry, val: User
-) -> None:
+def test_while_somebody_is_in_it_cannot_be_cancelled(place_order: PlaceOrder, workshop: Entry, val: User) -> None:
     order = sell(place_order, (workshop, 2))
     scan(workshop, places_of(order)[0].code, val)
     before = all_rows()
@@ -157,9 +155,7 @@ def test_while_somebody_is_in_it_cannot_be_cancelled(
     assert all_rows() == before
 
 
-def test_a_cancelled_order_of_which_all_was_taken_back_can_be_revived(
-    sold: Order, workshop: Entry, val: User
-) -> None:
+def test_a_cancelled_order_of_which_all_was_taken_back_can_be_revived(sold: Order, workshop: Entry, val: User) -> None:
     door.undo(scan(workshop, places_of(sold)[0].code, val), by=val)
     services.cancel_confirmed(sold, by=val, cause="staff")
     Entry.objects.update(starts_at=timezone.now() + timedelta(days=7), ends_at=timezone.now() + timedelta(days=8))

@@ -29,7 +29,8 @@ from datetime import timedelta
 from django.utils import timezone
 from bookings import capacity
 from bookings.models import Calendar, Entry
-calendar = Calendar.objects.order_by("pk").first()
+calendar = Calendar.objects.filter(questions__isnull=False).first()
+Calendar.objects.filter(pk=calendar.pk).update(ask_names=True)
 starts = timezone.now() + timedelta(days=7)
 entry = Entry.objects.create(calendar=calendar, title="Market day", pool=capacity.new_pool("Market day", {PLACES}),
     starts_at=starts, ends_at=starts + timedelta(hours=2), price=12, tax_rate=0)
