@@ -1,23 +1,20 @@
 """Calendar files (RFC 5545) of an order's places: one event for each entry, in its calendar's own time zone."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db.models import Count, Prefetch, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from icalendar import Calendar, Event
+from icalendar import Event
 
+from bookings import ical
 from bookings.models import Booking, Entry
 from orders.models import LineFact, Order, OrderLine
 
 # A place that was called off, or is somewhere else now.
 GONE = (Booking.Status.CANCELLED, Booking.Status.MOVED)
-# How far around its entries a file describes a zone's clock changes.
-AROUND = timedelta(days=370)
 
 
 @dataclass(frozen=True)
@@ -59,11 +56,11 @@ def _visits_of(order: Order) -> list[_Visit]:
     called_off = Count("facts", filter=Q(facts__kind=LineFact.Kind.CANCELLED), distinct=True)
     bookings = Prefetch("bookings", Booking.objects.select_related("entry__calendar").order_by("pk"))
     lines = issued.annotate(called_off=called_off).prefetch_related(bookings).order_by("position").distinct()
-    return [visit for line in lines for visit in _visits_of_line(line, line.called_off)]
+    return [visit for line in lines for visit in _visits_of_line(line)]
 
 
-def _visits_of_line(line: OrderLine, called_off: int) -> list[_Visit]:
-    """`called_off` is how often some of the line were."""
+def _visits_of_line(line: Any) -> list[_Visit]:
+    """`line.called_off` is how often some of it were."""
     bookings = list(line.bookings.all())
     entries = {booking.entry_id: booking.entry for booking in bookings}
     moves = sum(booking.status == Booking.Status.MOVED for booking in bookings)
@@ -72,23 +69,18 @@ def _visits_of_line(line: OrderLine, called_off: int) -> list[_Visit]:
             line,
             entry,
             [] if entry.cancelled_at else [b.code for b in bookings if b.entry_id == pk and b.status not in GONE],
-            called_off + moves + entry.sequence + bool(entry.cancelled_at),
+            line.called_off + moves + entry.sequence + bool(entry.cancelled_at),
         )
         for pk, entry in entries.items()
     ]
 
 
 def _write(order: Order, method: str, visits: list[_Visit]) -> str:
-    calendar = Calendar()
-    for name, value in [("PRODID", "-//Rose Ash//Cart//EN"), ("VERSION", "2.0"), ("METHOD", method)]:
-        calendar.add(name, value)
+    calendar = ical.new_file(method)
     turns = _turns_of(order)
     for visit in visits:
         calendar.add_component(_event(order, visit, turns))
-    calendar.add_missing_timezones(
-        (min(visit.entry.starts_at for visit in visits) - AROUND).date(),
-        (max(visit.entry.ends_at for visit in visits) + AROUND).date(),
-    )
+    ical.add_zones(calendar, [visit.entry for visit in visits])
     return str(calendar.to_ical().decode())
 
 
@@ -105,20 +97,14 @@ def _event(order: Order, visit: _Visit, turns: int) -> Event:
     event.add("UID", visit.uid)
     event.add("SEQUENCE", turns + visit.changes)
     event.add("DTSTAMP", timezone.now())
-    event.add("DTSTART", _moment(entry.starts_at, entry.calendar.zone))
-    event.add("DTEND", _moment(entry.ends_at, entry.calendar.zone))
+    event.add("DTSTART", ical.moment(entry.starts_at, entry.calendar.zone))
+    event.add("DTEND", ical.moment(entry.ends_at, entry.calendar.zone))
     event.add("SUMMARY", visit.title)
     if entry.calendar.place:
         event.add("LOCATION", entry.calendar.place)
     event.add("DESCRIPTION", _describe(order, visit.codes))
     event.add("STATUS", "CONFIRMED" if visit.codes else "CANCELLED")
     return event
-
-
-def _moment(moment: datetime, zone: ZoneInfo) -> datetime:
-    """The moment on the zone's clock; in UTC where that clock shows it for the second time, as files mean the first."""
-    local = moment.astimezone(zone)
-    return moment.astimezone(ZoneInfo("UTC")) if local.fold else local
 
 
 def _describe(order: Order, codes: list[str]) -> str:

@@ -1,5 +1,6 @@
 """The organiser changes when an entry is: everybody who has places there is told, and may have all their money back."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -31,7 +32,7 @@ def reschedule(entry: Entry, starts_at: datetime, ends_at: datetime, *, by: User
     the back office writes it down in the entry's history, and has not locked the entry before: orders come first.
     Raises CannotReschedule, ResourceTaken.
     """
-    _hold_orders_still(entry)
+    hold_orders_still([entry])
     before = Entry.objects.select_for_update(no_key=True).get(pk=entry.pk)
     if (before.starts_at, before.ends_at) == (starts_at, ends_at):
         return 0
@@ -41,23 +42,24 @@ def reschedule(entry: Entry, starts_at: datetime, ends_at: datetime, *, by: User
         raise CannotReschedule(_("It must end after it begins."))
     changed = _change(before, starts_at, ends_at)
     _free(changed)
-    concerned = list(_concerned(entry))  # also those that came while we waited for the entry
+    concerned = list(_concerned([entry]))  # also those that came while we waited for the entry
     _tell(concerned, before, changed, by=by, reason=reason)
     entry.refresh_from_db(fields=["starts_at", "ends_at", "sequence", "rescheduled_at"])
     return len(concerned)
 
 
-def _concerned(entry: Entry) -> OrderQuerySet:
+def _concerned(entries: Sequence[Entry]) -> OrderQuerySet:
     """The orders that have places there, or wait to be paid for some; the newest first, as orders are locked."""
-    places = Booking.objects.filter(entry=entry, status=Booking.Status.CONFIRMED)
-    waits = Order.objects.awaiting().filter(lines__entry=entry)
+    places = Booking.objects.filter(entry__in=entries, status=Booking.Status.CONFIRMED)
+    waits = Order.objects.awaiting().filter(lines__entry__in=entries)
     has_some = Q(pk__in=places.values("order_line__order")) | Q(pk__in=waits.values("pk"))
     return Order.objects.filter(has_some).order_by("-pk")
 
 
-def _hold_orders_still(entry: Entry) -> None:
-    """Before the entry: who moves a place has the order first, too."""
-    list(_concerned(entry).select_for_update(no_key=True).values_list("pk"))
+def hold_orders_still(entries: Sequence[Entry]) -> None:
+    """Before the entries: who moves a place has its order first, too. Whoever reschedules several entries in one
+    transaction calls this for all of them first."""
+    list(_concerned(entries).select_for_update(no_key=True).values_list("pk"))
 
 
 def _change(entry: Entry, starts_at: datetime, ends_at: datetime) -> Entry:

@@ -1,6 +1,7 @@
 """Tickets: what a sold place shows at the door, for whoever bought it and for the friend it is handed to."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 import segno
 from django.db.models import QuerySet
@@ -64,7 +65,7 @@ def of_order(order: Order) -> list[Ticket]:
     return [_ticket(booking) for booking in standing.order_by("entry__starts_at", "entry", "pk")]
 
 
-def of_booking(uuid: object) -> Ticket | None:
+def of_booking(uuid: UUID) -> Ticket | None:
     """The ticket of one place, by the booking's UUID; None if there is none."""
     booking = _loaded().filter(uuid=uuid).first()
     return _ticket(booking) if booking else None

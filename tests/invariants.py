@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet, Sum
 
+from bookings.auditing import audit
 from bookings.models import Booking, Pool
 from cartsite.models import Case
 from orders.models import LineAllocation, LineFact, Order, OrderLine
@@ -22,6 +23,7 @@ def assert_books_balance() -> None:
     """Check every pool, payment, refund and order there is against the rules of the domain (its section 4)."""
     for pool in Pool.objects.all():
         assert_pool_balances(pool)
+    assert not (findings := [str(finding) for finding in audit()]), findings
     for payment in Payment.objects.all():
         assert_payment_balances(payment)
         assert_refunds_fit(payment)

@@ -358,7 +358,8 @@ def test_a_place_in_a_line_that_is_not_ones_own_is_as_one_that_does_not_exist(na
     for client in (Client(), signed_in, holder):
         for method, query in asked:
             guessed = (waiter.uuid, uuid.uuid4())
-            answers = [ask(client, method, reverse(name, args=[guess]) + query, str(guess)) for guess in guessed]
+            words = [str(guess) for guess in guessed]
+            answers = [ask(client, method, reverse(name, args=[guess]) + query, *words) for guess in guessed]
             assert answers[0] == answers[1]
             assert answers[0][0] in (404, 405)
 

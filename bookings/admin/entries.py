@@ -14,7 +14,6 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.widgets import UnfoldBooleanWidget
 
 from bookings import capacity, planning
@@ -48,14 +47,12 @@ class EntryForm(ArchivableForm):
         day=_("Booking opens on this day"),
         hour=_("Booking opens at this time"),
         required=False,
-        help_text=_("Empty means as its calendar says."),
     )
     booking_closes_at = WallTimeField(
         label=_("Booking closes"),
         day=_("Booking closes on this day"),
         hour=_("Booking closes at this time"),
         required=False,
-        help_text=_("Empty means as its calendar says."),
     )
     places = PlacesField(label=_("Places"), help_text=_("Empty means any number."))
     on_its_own = forms.BooleanField(
@@ -76,6 +73,8 @@ class EntryForm(ArchivableForm):
         entry = self.instance
         if "pool" in self.fields:
             self.fields["pool"].required = False
+        for name in WALL_TIMES:
+            self.fields[name].help_text = self._say_which_clock(name)
         if entry.pk:
             shown = {name: getattr(entry, name) for name in WALL_TIMES}
             self.initial.update({name: at and shown_at(at, entry.calendar.zone) for name, at in shown.items()})
@@ -83,6 +82,11 @@ class EntryForm(ArchivableForm):
             if entry.pool.entries.count() > 1:
                 self.fields["places"].disabled = True
                 self.fields["places"].help_text = _("Several entries share these: their pool says how many there are.")
+
+    def _say_which_clock(self, name: str) -> str:
+        here = self.instance.calendar.time_zone if self.instance.pk else _("its calendar")
+        clock = _now("On the clock of %(here)s.") % {"here": here}
+        return clock if name in TIMES else _now("Empty means as its calendar says.") + " " + clock
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()
@@ -169,23 +173,23 @@ def midnight(day: date) -> datetime:
 @admin.register(Entry)
 class EntryAdmin(EntrySteps, AskingAdmin):
     form = EntryForm
-    list_display = ["title", "calendar", "starts", "price", "places_taken", "by_hand", "cancelled_at", "archived_at"]
+    list_display = ["title", "calendar", "starts", "price", "places_taken", "cancelled_at", "archived_at"]
     list_select_related = ["calendar", "pool"]
     search_fields = ["title", "calendar__name", "=uuid"]
-    list_filter = [WhenFilter, "calendar", "kind", "cancelled_at"]
+    list_filter = [WhenFilter, "calendar", "kind", "by_hand", "cancelled_at"]
     autocomplete_fields = ["calendar", "pool", "resource", "series"]
     inlines = [PriceKindInline]
     ordering = ["starts_at", "pk"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        first = ["calendar", "title", "description", "kind", ("starts_at", "ends_at")]
+        first = ["calendar", "title", "description", "kind", "starts_at", "ends_at"]
         places = [("pool_page", "places")] if obj else [("places", "pool")]
-        prices = [("price", "price_name", "tax_rate"), "resource", ("max_per_order", "max_per_person")]
+        prices = [("price", "tax_rate"), "price_name", "resource", ("max_per_order", "max_per_person")]
         ends = ["series_page", "on_its_own"] if obj and obj.series_id else []
         return [
             (None, {"fields": first}),
             (_("Places and prices"), {"fields": [*places, *prices]}),
-            (_("Booking"), {"fields": [("booking_opens_at", "booking_closes_at")]}),
+            (_("Booking"), {"fields": ["booking_opens_at", "booking_closes_at"]}),
             (_("Record"), {"fields": [*ends, "archived", *(["cancelled_at", "uuid"] if obj else [])]}),
         ]
 
@@ -254,7 +258,7 @@ class EntryAdmin(EntrySteps, AskingAdmin):
         claims = planning.claims_on([before])[entry.pk]
         if not claims or (before.starts_at, before.ends_at) == (entry.starts_at, entry.ends_at):
             return False
-        told, zone = wording.orders_told([before]), entry.calendar.zone
+        told, zone = wording.orders_told([before]), before.calendar.zone
         times = [(each.starts_at, each.ends_at) for each in (before, entry)]
         reason = self.make_sure(
             request,
@@ -266,11 +270,10 @@ class EntryAdmin(EntrySteps, AskingAdmin):
             before=wording.when(*times[0], zone),
             after=wording.when(*times[1], zone),
             claims=wording.describe_claims(claims),
-            told=told,
+            told=wording.describe_told(told),
         )
         told = rescheduling.reschedule(before, *times[1], by=person_of(request), reason=reason)
         entry.sequence, entry.rescheduled_at = before.sequence, before.rescheduled_at
         log(request, entry, f"Another time: {reason}")
-        said = ngettext("%(n)d order is told of the new time.", "%(n)d orders are told of the new time.", told)
-        self.message_user(request, said % {"n": told})
+        self.message_user(request, wording.describe_told(told))
         return True

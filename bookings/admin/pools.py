@@ -27,7 +27,7 @@ class PoolForm(ArchivableForm):
     class Meta:
         model = Pool
         fields = ["name", "wanted"]
-        labels = {"wanted": _("Places")}
+        labels = {"wanted": _("How many")}
         help_texts = {
             "wanted": _("Empty means any number. If more are taken already, it sinks to this as they are given back.")
         }

@@ -111,7 +111,8 @@ class SeriesAdmin(AskingAdmin):
             {
                 "fields": [
                     ("places", "pool"),
-                    ("price", "price_name", "tax_rate"),
+                    ("price", "tax_rate"),
+                    "price_name",
                     "resource",
                     ("max_per_order", "max_per_person"),
                 ]
@@ -184,6 +185,7 @@ class SeriesAdmin(AskingAdmin):
 
     def _move_sold(self, request: HttpRequest, plan: Plan, reason: str) -> None:
         """Entries that people have places at are moved by the one service that tells them."""
+        rescheduling.hold_orders_still([step.entry for step in plan.moves if step.entry])
         for step in plan.moves:
             if step.entry and step.occurrence:
                 starts_at, ends_at = step.occurrence.starts_at, step.occurrence.ends_at

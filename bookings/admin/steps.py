@@ -25,6 +25,13 @@ NEEDED = ("bookings.change_entry", "orders.change_order")
 AT_ONCE = 20
 
 
+class RoomField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """One of these entries, or none, each with its free places."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        return describe_room(obj)
+
+
 class CallOffForm(forms.Form):
     """Why, and whether places go to another entry instead of money going back."""
 

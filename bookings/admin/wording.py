@@ -104,12 +104,18 @@ def describe_step(step: Step, zone: ZoneInfo) -> dict[str, Any]:
 def _then(step: Step) -> str:
     """What becomes of the people who have places there."""
     if step.moves:
-        told = orders_told([step.entry] if step.entry else [])
-        said = ngettext("%(n)d order is told of the new time.", "%(n)d orders are told of the new time.", told)
-        return said % {"n": told}
+        return describe_told(orders_told([step.entry] if step.entry else []))
     if step.fate == Fate.SET_APART:
         return _("It stays on the calendar by itself, with its places. Call it off on its own page if it must go.")
     return _("It is changed. What was sold keeps the price that was paid.") if step.touches_sold else ""
+
+
+def describe_told(orders: int) -> str:
+    """Who hears of another time."""
+    if not orders:
+        return _("No order is told: baskets just show the new time.")
+    said = ngettext("%(n)d order is told of the new time.", "%(n)d orders are told of the new time.", orders)
+    return said % {"n": orders}
 
 
 def describe_plan(plan: Plan) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def scan(request: HttpRequest, entry_id: int) -> HttpResponse:
     form = ScanForm(request.POST)
     if not form.is_valid():
         template = "bookings/door/_unreadable.html" if is_htmx(request) else "bookings/door/door.html"
-        return render(request, template, _context(request, entry) | {"form": _renew(form)}, status=422)
+        return render(request, template, _context(request, entry) | {"form": form}, status=422)
     answer = tell(_take(request, entry, form.cleaned_data))
     if is_htmx(request):
         return render(request, "bookings/door/_answer.html", {"answer": answer, "entry": entry})
@@ -206,13 +206,6 @@ def _context(request: HttpRequest, entry: Entry) -> dict[str, Any]:
         "form": ScanForm(initial={"scan": uuid4()}),
         "has_begun": entry.starts_at <= timezone.now(),
     }
-
-
-def _renew(form: ScanForm) -> ScanForm:
-    """What was typed with its errors, to be sent as a scan of its own."""
-    form.data = form.data.copy()
-    form.data["scan"] = str(uuid4())
-    return form
 
 
 def _take(request: HttpRequest, entry: Entry, typed: dict[str, Any]) -> Scan:

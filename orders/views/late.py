@@ -96,7 +96,7 @@ def _decide(request: HttpRequest, order: Order, case: Case) -> HttpResponse:
 
 def _take_other_dates(request: HttpRequest, order: Order, case: Case) -> HttpResponse:
     """Have the places at the dates that were chosen, or say why not and show what there is now."""
-    chosen = {name: value for name, value in request.POST.items() if name.startswith("entry_")}
+    chosen = {name: str(value) for name, value in request.POST.items() if name.startswith("entry_")}
     if any(each.name not in chosen for each in late.other_dates(order)):
         return _show_late_payment(request, order, case, why_not=_("Please choose one of the dates."))
     try:

@@ -71,7 +71,7 @@ def progress(order: Order) -> dict[str, Any]:
     return {
         "order": order,
         "payment": payment,
-        "is_move": replacing.is_move(order),
+        "is_move": not order.is_sold and replacing.is_move(order),
         "in_doubt": payment is not None and payment.status in Payment.UNSENT,
         "can_withdraw": order.closing_by == Order.Closer.SHOPPER
         and payment is not None

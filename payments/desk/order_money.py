@@ -5,7 +5,7 @@ yes. Then it is done, but only if it still comes to what they saw.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -18,12 +18,13 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from bookings.models import Booking
+from bookings.models import Booking, Entry
 from cartsite.backoffice import log, person_of
 from cartsite.models import Case
-from cartsite.templatetags.shop import in_words
+from cartsite.templatetags.shop import in_words, local_day, local_time
 from orders import services as orders
 from orders.models import Order, OrderLine
+from orders.worth import carried_by
 from payments import cancelling, casework, ledger, refunds, releasing
 from payments.cancelling import Part
 from payments.desk import fields, money_states, steps
@@ -63,6 +64,21 @@ CONSEQUENCES = {
 SENDS_REFUNDS = (Way.CANCEL, Way.PARTS, Way.AMOUNT)
 
 
+@dataclass(frozen=True)
+class Heap:
+    """So many of a line that may still be called off; of places that were moved those at one entry."""
+
+    line: OrderLine
+    left: int
+    moved_to: Entry | None = None
+    places: Sequence[Booking] = ()
+
+    @property
+    def name(self) -> str:
+        """Its field."""
+        return f"line_{self.line.pk}" + (f"_{self.moved_to.pk}" if self.moved_to else "")
+
+
 # --- The forms --------------------------------------------------------------------------------------------------------
 
 
@@ -87,8 +103,8 @@ class MoneyForm(forms.Form):
     @property
     def parts(self) -> list[Part]:
         """What is to be called off."""
-        chosen = [(line, self.cleaned_data.get(f"line_{line.pk}") or 0) for line, _left in self.lines]
-        return [Part(line, quantity) for line, quantity in chosen if quantity]
+        chosen = [(heap, self.cleaned_data.get(heap.name) or 0) for heap in self.lines]
+        return [Part(heap.line, quantity, heap.places[:quantity]) for heap, quantity in chosen if quantity]
 
     @property
     def title(self) -> str:
@@ -109,13 +125,19 @@ def _no_fields(order: Order) -> dict[str, forms.Field]:
 
 
 def _quantities(order: Order) -> dict[str, forms.Field]:
-    return {f"line_{line.pk}": fields.quantity_field(_describe(line, left), left) for line, left in open_lines(order)}
+    return {heap.name: fields.quantity_field(_describe(heap), heap.left) for heap in open_lines(order)}
 
 
-def _describe(line: OrderLine, left: int) -> str:
+def _describe(heap: Heap) -> str:
+    line = heap.line
     said = _("%(title)s: %(open)d of %(all)d open, %(price)s each")
     price = in_words(line.unit_price, line.order.currency)
-    return said % {"title": line.title, "open": left, "all": line.quantity, "price": price}
+    facts = {"title": line.title, "open": heap.left, "all": line.quantity, "price": price}
+    if heap.moved_to is None:
+        return said % facts
+    zone = heap.moved_to.calendar.zone
+    when = f"{local_day(heap.moved_to.starts_at, zone)}, {local_time(heap.moved_to.starts_at, zone)}"
+    return _("%(said)s (moved to %(when)s)") % {"said": said % facts, "when": when}
 
 
 def _amount_to_card(order: Order) -> dict[str, forms.Field]:
@@ -150,17 +172,41 @@ def ways_for(order: Order, *, may_approve: bool) -> list[Way]:
         Way.CANCEL: order.status == Order.Status.CONFIRMED and not orders.sum_facts(order),
         Way.LET_GO: order.is_awaiting_payment and not order.is_closing,
         Way.PARTS: order.status == Order.Status.CONFIRMED and bool(open_lines(order)),
-        Way.AMOUNT: money_states.by_card(order) > 0,
+        Way.AMOUNT: free_for_card(order) > 0,
         Way.BY_HAND: money.net > 0 and may_approve,  # whoever writes it down approves it
         Way.CASH: order.is_awaiting_payment and owed_for(order) > 0,
     }
     return [way for way in Way if possible[way]]
 
 
-def open_lines(order: Order) -> list[tuple[OrderLine, int]]:
-    """The lines of which something may still be called off, with how many."""
+def open_lines(order: Order) -> list[Heap]:
+    """What may still be called off, line by line; places that were moved by where they are."""
     lines = order.lines.filter(kind__in=[OrderLine.Kind.PRODUCT, OrderLine.Kind.ENTRY]).select_related("order")
-    return [(line, left) for line in lines if (left := orders.count_open(line))]
+    counted = [(line, left) for line in lines if (left := orders.count_open(line))]
+    return [heap for line, left in counted for heap in _heaps_of(line, left)]
+
+
+def _heaps_of(line: OrderLine, left: int) -> list[Heap]:
+    standing = line.bookings.filter(status=Booking.Status.CONFIRMED).select_related("entry__calendar")
+    where = cancelling.by_entry(line, standing)
+    if all(entry.pk == line.entry_id for entry, _places in where):  # also goods, and places that were never issued
+        return [Heap(line, left)]
+    return [
+        Heap(line, min(left, len(places)), entry if entry.pk != line.entry_id else None, places)
+        for entry, places in where
+    ]
+
+
+def free_for_card(order: Order) -> Decimal:
+    """How much may go back to cards without calling anything off.
+
+    Not what must go back by hand already (the order's open `overpaid` case), nor what places that moved on to another
+    order are worth there.
+    """
+    by_hand = Case.objects.unresolved().filter(kind=Case.Kind.OVERPAID).about(order)
+    spoken_for = by_hand.aggregate(sum=Sum("at_stake"))["sum"] or Decimal(0)
+    left = ledger.money_of(order).net - spoken_for - carried_by(order)
+    return max(min(money_states.by_card(order), left), Decimal(0))
 
 
 def owed_for(order: Order) -> Decimal:
@@ -240,6 +286,8 @@ def _call_off(request: HttpRequest, order: Order, form: MoneyForm) -> None:
 
 
 def _refund(request: HttpRequest, order: Order, form: MoneyForm) -> None:
+    if form.cleaned_data["amount"] > (most := free_for_card(order)):
+        raise refunds.CannotRefund(_("At most %(most)s can go back here.") % {"most": most})
     _approve(request, form, refunds.request_from_order(order, _wish(request, form)))
 
 

@@ -111,11 +111,12 @@ def test_an_offer_to_somebody_who_waited_is_said_to_be_one_and_on_which_day_it_e
 def test_a_hold_whose_time_is_over_is_free_since_whoever_asks_gets_it() -> None:
     entry = EntryFactory.create(places=3)
     hold(entry, 2, minutes=-1)
-    hold(entry, 1, minutes=15)
+    kept = hold(entry, 1, minutes=15)
 
     places = look_at([Entry.objects.get(pk=entry.pk)])[entry.pk]
 
     assert (places.state, places.free, places.held) == (State.FEW_LEFT, 2, 1)
+    assert places.returns_at == kept.until
     assert "2 places left. 1 more is in a basket" in words_about(entry)
 
 

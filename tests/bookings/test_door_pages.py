@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -45,11 +46,11 @@ def path(entry: Entry, step: str = "") -> str:
     return f"/door/{entry.pk}/{step}"
 
 
-def text_of(answer: object) -> str:
+def text_of(answer: Any) -> str:
     return answer.content.decode()
 
 
-def post(client: Client, entry: Entry, **fields: object) -> object:
+def post(client: Client, entry: Entry, **fields: object) -> Any:
     """A scan as the page's script sends it."""
     return client.post(path(entry, "scan/"), {"scan": uuid4(), **fields}, headers=HTMX)
 
@@ -285,7 +286,7 @@ def test_a_poll_without_news_says_so(door: Client, workshop: Entry, sold: Order,
 
 
 def test_many_people_are_listed_in_few_queries(
-    door: Client, place_order: PlaceOrder, workshop: Entry, django_assert_max_num_queries: object
+    door: Client, place_order: PlaceOrder, workshop: Entry, django_assert_max_num_queries: Any
 ) -> None:
     for line in sell(place_order, (workshop, 10)).lines.all():
         question = Question.objects.create(calendar=workshop.calendar, text="Allergies")

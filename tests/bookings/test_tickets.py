@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import segno
@@ -82,7 +83,7 @@ def test_the_page_is_for_whoever_may_see_the_order(sold: Order, client: Client, 
     assert client.get(f"/orders/{sold.number}/tickets/").status_code == 200
 
 
-def test_the_link_in_the_mail_leads_to_the_tickets(sold: Order, mailoutbox: list[object]) -> None:
+def test_the_link_in_the_mail_leads_to_the_tickets(sold: Order, mailoutbox: list[Any]) -> None:
     mail.send_owed()
 
     assert sold.tickets_link in str(mailoutbox[0].body)
@@ -189,7 +190,7 @@ def test_goods_have_no_tickets(place_order: PlaceOrder, honey: Product) -> None:
 
 
 def test_many_tickets_are_read_in_few_queries(
-    place_order: PlaceOrder, workshop: Entry, django_assert_max_num_queries: object
+    place_order: PlaceOrder, workshop: Entry, django_assert_max_num_queries: Any
 ) -> None:
     order = sell(place_order, (workshop, 9))
     client = holder_of(order)

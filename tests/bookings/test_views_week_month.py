@@ -82,6 +82,15 @@ def test_a_month_has_all_of_its_days_and_what_is_on_then(bakehouse: Calendar) ->
     assert page.count('aria-hidden="true"></li>') == 1  # Monday the 30th of November
 
 
+def test_an_empty_week_says_so_though_something_begins_when_it_ends(bakehouse: Calendar) -> None:
+    with travel(WEDNESDAY):
+        at("2026-11-30T00:00", calendar=bakehouse)
+
+        pages = [get("/calendars/bakehouse/", view="week", **more) for more in ({}, {"from": "2026-11-30"})]
+
+    assert ["Nothing is on in this time." in page for page in pages] == [True, False]
+
+
 def test_past_and_called_off_entries_stay_in_the_grid_and_say_so(bakehouse: Calendar) -> None:
     with travel(WEDNESDAY):
         over = at("2026-11-23T10:00", calendar=bakehouse)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
 
 from bookings.models import Booking, Entry, Scan
@@ -71,7 +71,7 @@ def type_code(page: Page, code: str) -> None:
     page.get_by_role("button", name="Check").click()
 
 
-def newest(page: Page) -> object:
+def newest(page: Page) -> Locator:
     return page.locator("#answers > *").first
 
 
@@ -156,7 +156,7 @@ def test_what_is_scanned_offline_is_sent_once_there_is_a_line(phone: Page, works
 def test_a_scan_whose_answer_was_lost_is_answered_the_same(phone: Page, workshop: Entry, sold: Order) -> None:
     """The shop let somebody in, and the phone never heard: asked again, it says welcome, not already in."""
     phone.goto(door_of(workshop))
-    lost = []
+    lost: list[int] = []
 
     def lose_first(route: Route) -> None:
         if lost:

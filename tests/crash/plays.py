@@ -9,9 +9,21 @@ from cart import services as carts
 from cart.models import Cart, CartItem
 from cartsite.models import Case, Message
 from orders import mail
-from orders.models import Order
-from payments import cancelling, casework, closing, history, late, refunds, releasing, settling, starting, sweeping
-from payments.models import DailyClose, Movement, Payment, Refund
+from orders.models import LineFact, Order
+from payments import (
+    calling_off,
+    cancelling,
+    casework,
+    closing,
+    history,
+    late,
+    refunds,
+    releasing,
+    settling,
+    starting,
+    sweeping,
+)
+from payments.models import DailyClose, Movement, Payment, Refund, RefundBatch
 from payments.refunds import Wish
 from tests.crash.aftermath import assert_all_is_well, open_cases, refunds_at_sumup, statuses
 from tests.crash.killing import Failpoint, die_at
@@ -405,6 +417,55 @@ class FinishReleaseOfPartPaid(ReleaseOfPartPaid):
 # --- Refund
 
 
+class CallEntryOff(Play):
+    """The co-operative calls the workshop off; a paid order has both of its places, and honey."""
+
+    modules: ClassVar[tuple[str, ...]] = ("payments.calling_off", "payments.refunds", "orders.services")
+
+    def prepare(self) -> None:
+        self.paid_order()
+
+    def act(self) -> Any:
+        batch = calling_off.begin(self.world.workshop, by=self.world.staff, reason="The baker is away.")
+        calling_off.step(batch)
+
+    def people(self) -> None:
+        """They try again what did not happen, and approve the refunds once they are prepared."""
+        with suppress(calling_off.CannotCallOff):
+            self.act()
+        self.world.sweep()
+        calling_off.approve(RefundBatch.objects.get(), by=self.world.staff)
+
+    def check(self) -> None:
+        assert self.status() == "confirmed"  # its honey stands
+        assert list(refunds_at_sumup(self.sumup).values()) == [Decimal("70.00")]
+        assert list(Refund.objects.values_list("amount", "batch")) == [(Decimal("70.00"), RefundBatch.objects.get().pk)]
+        assert list(LineFact.objects.values_list("kind", "quantity")) == [("cancelled", 2)]
+        assert self.taken() == 0
+        assert self.order.events.filter(kind="entry_called_off").count() == 1
+        assert self.order.events.filter(kind="refund_approved").count() == 1
+        assert Message.objects.filter(kind="cancelled").count() == 1
+        assert open_cases() == []
+
+
+class ApproveBatch(CallEntryOff):
+    """Somebody approves what was prepared."""
+
+    modules: ClassVar[tuple[str, ...]] = ("payments.calling_off",)
+
+    def prepare(self) -> None:
+        super().prepare()
+        batch = calling_off.begin(self.world.workshop, by=self.world.staff, reason="The baker is away.")
+        assert calling_off.step(batch)
+
+    def act(self) -> Any:
+        calling_off.approve(RefundBatch.objects.get(), by=self.world.staff)
+
+    def people(self) -> None:
+        """They press the button again."""
+        self.act()
+
+
 class SendRefund(Play):
     """The timer sends an approved refund."""
 
@@ -630,6 +691,8 @@ PLAYS: list[type[Play]] = [
     SendRefundThatShowsLate,
     FindDashboardRefund,
     CancelOrder,
+    CallEntryOff,
+    ApproveBatch,
     SendLateMoneyBack,
     SendMail,
     PutMailOff,

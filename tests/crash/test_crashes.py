@@ -10,6 +10,8 @@ from cartsite.models import Message
 from payments.models import Refund
 from tests.crash.killing import Failpoint, die_at, list_failpoints
 from tests.crash.plays import (
+    ApproveBatch,
+    CallEntryOff,
     Close,
     Expire,
     FinishRelease,
@@ -69,6 +71,13 @@ DEATHS: list[tuple[type[Play], str, Failpoint]] = [
     (CallOff, "it is called off, no money is asked for", Failpoint("cancelling._send_back", "asked, missed")),
     (CallOff, "the money is asked for, not approved", Failpoint("refunds.approve", "now = timezone.now()")),
     (CallAllOff, "some of it is approved", Failpoint("cancelling.cancel_for_shopper", "refunds.approve(", 2)),
+    (CallEntryOff, "it is begun, not committed", Failpoint("calling_off.begin", "return RefundBatch.objects.create(")),
+    (CallEntryOff, "it is begun", Failpoint("calling_off.step", "failed = False")),
+    (CallEntryOff, "places are called off, no money is asked for", Failpoint("calling_off._ask_back", "by_hand:")),
+    (CallEntryOff, "the money is asked for, not committed", Failpoint("calling_off._record", "data =")),
+    (CallEntryOff, "all orders are put right", Failpoint("calling_off._finish", "RefundBatch.objects.filter(")),
+    (ApproveBatch, "refunds are approved, not committed", Failpoint("calling_off.approve", "OrderEvent.objects")),
+    (ApproveBatch, "all is approved", Failpoint("calling_off.approve", "return len(")),
     (SignIn, "lines are gone here, and not there yet", Failpoint("merging._take_over", "other.merged_into = cart")),
     (SignIn, "the cookie is burnt, not committed", Failpoint("merging._renew_token", "return token")),
     (Undo, "the lines are in neither cart", Failpoint("undoing._part", "_share_out(")),

@@ -18,7 +18,7 @@ from cart.models import Product
 from cartsite.models import Case, Message, User
 from orders import mail
 from orders.models import Order
-from payments import history, late, refunds, releasing, sweeping
+from payments import calling_off, history, late, refunds, releasing, sweeping
 from payments.simulator import Simulator
 from tests.factories import EntryFactory, ProductFactory, UserFactory
 
@@ -65,6 +65,7 @@ class World:
         """All that the timers do."""
         sweeping.sweep()
         releasing.sweep()
+        calling_off.sweep()
         refunds.sweep()
         late.send_back_by_itself()
         history.sweep()

@@ -286,9 +286,9 @@ class Diary:
         """Read both files of an order; what the shopper has in it then: titles, and when they begin."""
         for text in (calendar_files.write_gone(order), calendar_files.write_places(order)):
             for event in read(text).events if text else []:
-                known = self.seen.get(event["UID"])
+                known = self.seen.get(str(event["UID"]))
                 if known is None or event.sequence > known.sequence:
-                    self.seen[event["UID"]] = event
+                    self.seen[str(event["UID"])] = event
         return {
             (str(event["SUMMARY"]), event.start.astimezone(UTC))
             for event in self.seen.values()

@@ -10,15 +10,18 @@ import pytest
 import time_machine
 from django.test import Client
 
-from bookings.models import Entry
+from bookings import capacity
+from bookings.models import Booking, Entry
 from cart.models import Product
 from cartsite.models import Case, Message, User
 from orders.models import Order
-from payments import casework, late, ledger, refunds
+from payments import cancelling, casework, late, ledger, refunds
 from payments.models import Payment, Refund, Stray
 from payments.refunds import Wish
 from payments.simulator import Simulator
 from tests.concurrency import results_of, run_at_once
+from tests.factories import EntryFactory
+from tests.invariants import assert_books_balance
 from tests.orders.acts import all_rows, holder_of
 from tests.orders.late import come_late, expire, late_case
 
@@ -349,7 +352,7 @@ def test_an_unknown_decision_is_asked_again(paid_late: Order, client: Client, po
     answer = client.post(page_of(paid_late), posted)
 
     assert answer.status_code == 422
-    assert "That was neither of the two choices." in text_of(answer)
+    assert "That was none of the choices." in text_of(answer)
     assert all_rows() == before
 
 
@@ -400,3 +403,149 @@ def test_money_that_its_order_needed_after_all_is_not_sent_back(order: Order, st
 
     assert late.open_case(order) is None
     assert not Refund.objects.exists()
+
+
+# --- Another date
+
+
+@pytest.fixture
+def another(workshop: Entry) -> Entry:
+    """The same workshop a week later, £5 cheaper."""
+    return EntryFactory(
+        calendar=workshop.calendar,
+        title=workshop.title,
+        starts_at=workshop.starts_at + timedelta(days=7),
+        price=Decimal("30.00"),
+    )
+
+
+def other(to: Entry, back: str = "10.00") -> dict[str, str]:
+    """What the browser posts for a date that gives so much back."""
+    return {"decision": "other", "entry_1": f"{to.pk}-{back}"}
+
+
+def test_other_dates_that_are_not_dearer_and_have_room_are_offered(
+    paid_late: Order, client: Client, workshop: Entry, another: Entry
+) -> None:
+    same = {"calendar": workshop.calendar, "title": workshop.title}
+    dear = EntryFactory(**same, price=Decimal("36.00"))
+    full = EntryFactory(**same, places=1)
+    else_ = EntryFactory(calendar=workshop.calendar)
+
+    page = text_of(client.get(page_of(paid_late)))
+
+    assert f'value="{another.pk}-10.00"' in page
+    assert "£10.00 goes back to you" in page
+    assert all(f'value="{entry.pk}-' not in page for entry in (dear, full, else_))
+
+
+def test_another_date_confirms_the_order_and_gives_the_difference_back(
+    paid_late: Order, client: Client, workshop: Entry, another: Entry
+) -> None:
+    response = client.post(page_of(paid_late), other(another), follow=True)
+
+    paid_late.refresh_from_db()
+    assert paid_late.status == "confirmed"
+    assert "with the date that you chose" in text_of(response)
+    bookings = Booking.objects.filter(order_line__order=paid_late)
+    assert [booking.entry for booking in bookings] == [another, another]
+    assert sum(booking.given_back for booking in bookings) == Decimal("10.00")
+    assert {booking.cancel_until for booking in bookings} == {another.starts_at - timedelta(hours=48)}
+    refund = Refund.objects.get()
+    assert (refund.amount, refund.approved_at is not None) == (Decimal("10.00"), True)
+    assert late_case().status == "resolved"
+    assert Message.objects.filter(kind="confirmation", subject_uuid=paid_late.uuid).count() == 1
+    assert_books_balance()
+
+
+def test_what_the_other_date_is_worth_comes_back_when_it_is_cancelled(
+    paid_late: Order, client: Client, another: Entry
+) -> None:
+    client.post(page_of(paid_late), other(another))
+
+    paid_late.refresh_from_db()
+    plan = cancelling.plan_for(paid_late, {(1, another.pk): 2})
+
+    assert plan.back == Decimal("60.00")
+
+
+def test_a_second_click_on_another_date_changes_nothing(paid_late: Order, client: Client, another: Entry) -> None:
+    client.post(page_of(paid_late), other(another))
+    before = all_rows()
+
+    response = client.post(page_of(paid_late), other(another))
+
+    assert response.status_code == 302
+    assert all_rows() == before
+
+
+def test_sold_out_meanwhile_says_so_and_offers_the_rest(
+    paid_late: Order, client: Client, workshop: Entry, another: Entry
+) -> None:
+    third = EntryFactory(calendar=workshop.calendar, title=workshop.title)
+    capacity.claim(another.pool_id, 9, until=None)
+    before = all_rows()
+
+    response = client.post(page_of(paid_late), other(another))
+
+    assert response.status_code == 422
+    assert "cannot be had any more" in text_of(response)
+    assert f'value="{third.pk}-0.00"' in text_of(response)
+    assert all_rows() == before
+
+
+def test_a_price_that_changed_is_shown_before_anything_happens(
+    paid_late: Order, client: Client, another: Entry
+) -> None:
+    Entry.objects.filter(pk=another.pk).update(price=Decimal("34.00"))
+    before = all_rows()
+
+    response = client.post(page_of(paid_late), other(another))
+
+    assert response.status_code == 422
+    assert f'value="{another.pk}-2.00"' in text_of(response)
+    assert all_rows() == before
+
+
+def test_choosing_no_date_is_said(paid_late: Order, client: Client, another: Entry) -> None:
+    response = client.post(page_of(paid_late), {"decision": "other"})
+
+    assert response.status_code == 422
+    assert "Please choose one of the dates." in text_of(response)
+
+
+def test_what_a_person_cancelled_comes_back_with_no_other_date(
+    paid_late: Order, client: Client, another: Entry
+) -> None:
+    Order.objects.filter(pk=paid_late.pk).update(status="cancelled")
+
+    assert late.other_dates(Order.objects.get(pk=paid_late.pk)) == []
+
+
+def test_once_money_went_back_no_other_date_is_offered(
+    paid_late: Order, client: Client, another: Entry, staff: User
+) -> None:
+    refunds.request(paid_late.payments.get(), Wish(Decimal("1.00"), "Sorry", staff))
+
+    assert late.other_dates(paid_late) == []
+    assert client.post(page_of(paid_late), other(another)).status_code == 422
+    paid_late.refresh_from_db()
+    assert paid_late.status == "expired"
+
+
+def test_something_else_gone_as_well_is_no_help(paid_late: Order, another: Entry, honey: Product) -> None:
+    type(honey).objects.filter(pk=honey.pk).update(pool=capacity.new_pool("Honey", 0))
+
+    assert late.other_dates(paid_late) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_eight_clicks_at_once_on_another_date_confirm_once(paid_late: Order, another: Entry) -> None:
+    case = late_case()
+    chosen = {"entry_1": f"{another.pk}-10.00"}
+
+    done = results_of(run_at_once(*[lambda: late.take_other_dates(case, chosen, by=None)] * 8))
+
+    assert sorted(done) == [False] * 7 + [True]
+    assert Booking.objects.filter(order_line__order=paid_late).count() == 2
+    assert Refund.objects.get().amount == Decimal("10.00")

@@ -397,6 +397,7 @@ def test_two_workers_at_once_do_it_once(shop: Shop, workshop: Entry, honey: Prod
 
     assert asked(batch) == [pounds(35)] * 5
     assert [(mails(p.order), statuses(p.order)) for p in bought] == [(1, ["cancelled"])] * 5
+    assert [events_of(p.order).count("entry_called_off") for p in bought] == [1] * 5
     assert taken(workshop) == 0
 
 

@@ -357,9 +357,7 @@ def test_a_dearer_date_is_a_new_order_of_the_difference(paid: Payment, workshop:
     assert standing(paid.order) == [workshop, workshop]
 
 
-def test_once_it_is_paid_the_places_are_there(
-    paid: Payment, workshop: Entry, date: Date, sumup: Simulator
-) -> None:
+def test_once_it_is_paid_the_places_are_there(paid: Payment, workshop: Entry, date: Date, sumup: Simulator) -> None:
     to = date(1, "50.00")
     dearer = move_up(paid.order, to)
 
@@ -561,9 +559,7 @@ def test_what_is_kept_is_kept_of_the_sum(paid: Payment, workshop: Entry, date: D
     assert asked() == [pounds(15), pounds(25)]
 
 
-def test_a_chain_of_dearer_moves_goes_back_from_every_order(
-    paid: Payment, date: Date, sumup: Simulator
-) -> None:
+def test_a_chain_of_dearer_moves_goes_back_from_every_order(paid: Payment, date: Date, sumup: Simulator) -> None:
     first = move_up(paid.order, date(1, "50.00"), 2)
     pay_for(first, sumup)
     second = move_up(first, date(2, "52.00"))
@@ -709,9 +705,7 @@ def test_of_eight_who_say_yes_to_a_dearer_date_one_order_is_made(paid: Payment, 
     to = date(1, "50.00")
     agreed = plan(paid.order, to, 2).fingerprint
 
-    outcomes = run_at_once(
-        *[lambda: moving.move_for_shopper(paid.order, 0, 2, to.pk, agreed=agreed, by=None)] * 8
-    )
+    outcomes = run_at_once(*[lambda: moving.move_for_shopper(paid.order, 0, 2, to.pk, agreed=agreed, by=None)] * 8)
 
     assert sum(outcome.error is None for outcome in outcomes) == 1
     assert Order.objects.count() == 2

@@ -1,0 +1,184 @@
+"""A shopper moves places to another date: where to, what it comes to, yes; on pages that work without JavaScript."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from bookings.models import Booking, Entry
+from orders.models import Order
+from payments.models import Payment
+from payments.simulator import Simulator
+from tests.factories import EntryFactory
+from tests.invariants import assert_books_balance
+from tests.orders.acts import all_rows, holder_of
+from tests.payments.money import pay
+from tests.payments.records import Later, fresh, sweep
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _books_balance(db: None) -> Iterator[None]:
+    """Whatever the test does, the books balance after it."""
+    yield
+    assert_books_balance()
+
+
+@pytest.fixture
+def paid(payment: Payment, sumup: Simulator) -> Order:
+    """One jar of honey and two places at the workshop, paid: £76.50."""
+    return pay(payment, sumup).order
+
+
+def another(workshop: Entry, price: str) -> Entry:
+    """The same workshop a week later."""
+    starts_at = workshop.starts_at + timedelta(days=7)
+    return EntryFactory(calendar=workshop.calendar, title=workshop.title, starts_at=starts_at, price=Decimal(price))
+
+
+def path_of(order: Order) -> str:
+    return f"{order.get_absolute_url()}move/"
+
+
+def text_of(response: Any) -> str:
+    return re.sub(r"\s+", " ", response.content.decode())
+
+
+def fields_of(response: Any) -> dict[str, str]:
+    """What the page's own form posts when one says yes."""
+    form = text_of(response).split('method="post" action="/orders/')[-1].split("</form>")[0]
+    return dict(re.findall(r'type="hidden" name="((?:places|quantity|to|agreed))" value="([^"]*)"', form))
+
+
+def test_the_orders_page_leads_there_only_while_something_may_be_moved(paid: Order, workshop: Entry) -> None:
+    client = holder_of(paid)
+    assert path_of(paid) in text_of(client.get(paid.get_absolute_url()))
+
+    type(workshop.calendar).objects.update(move_hours=None)
+
+    assert path_of(paid) not in text_of(client.get(paid.get_absolute_url()))
+    assert client.get(path_of(paid)).status_code == 302
+
+
+def test_where_it_may_go_is_shown_with_its_price(paid: Order, workshop: Entry) -> None:
+    to = another(workshop, "30.00")
+
+    page = text_of(holder_of(paid).get(path_of(paid)))
+
+    assert f'name="to" value="{to.pk}"' in page
+    assert "£30.00 each" in page
+    assert "10 places free" in page
+
+
+def test_what_it_comes_to_is_shown_and_nothing_moves(paid: Order, workshop: Entry) -> None:
+    to = another(workshop, "30.00")
+    client = holder_of(paid)
+    before = all_rows()
+
+    page = text_of(client.get(path_of(paid), {"places": "line_1", "quantity": 2, "to": to.pk}))
+
+    assert "<dd data-back>£10.00</dd>" in page
+    assert all_rows() == before
+
+
+def test_saying_yes_does_what_was_shown_once(paid: Order, workshop: Entry) -> None:
+    to = another(workshop, "30.00")
+    client = holder_of(paid)
+    said = fields_of(client.get(path_of(paid), {"places": "line_1", "quantity": 2, "to": to.pk}))
+
+    response = client.post(path_of(paid), said, follow=True)
+
+    assert "£10.00 is on its way back to you" in text_of(response)
+    standing = Booking.objects.filter(order_line__order=paid, status="confirmed")
+    assert {booking.entry for booking in standing} == {to}
+    before = all_rows()
+    assert client.post(path_of(paid), said).status_code in (302, 422)
+    assert all_rows() == before
+
+
+def test_a_dearer_date_leads_to_the_payment_page_of_a_new_order(paid: Order, workshop: Entry) -> None:
+    to = another(workshop, "50.00")
+    client = holder_of(paid)
+    seen = client.get(path_of(paid), {"places": "line_1", "quantity": 1, "to": to.pk})
+    assert "<dd data-more>£15.00</dd>" in text_of(seen)
+
+    response = client.post(path_of(paid), fields_of(seen))
+
+    dearer = Order.objects.exclude(pk=paid.pk).get()
+    assert response.headers["Location"] == dearer.payments.get().checkout_url
+    page = text_of(client.get(dearer.get_absolute_url()))
+    assert "Leave it at the old date" in page
+    assert f"Paid in order {paid.number}" in page
+    assert dearer.number in text_of(holder_of(paid).get(paid.get_absolute_url()))
+
+
+def test_whoever_would_rather_stay_gets_no_basket(later: Later, paid: Order, workshop: Entry) -> None:
+    to = another(workshop, "50.00")
+    client = holder_of(paid)
+    seen = client.get(path_of(paid), {"places": "line_1", "quantity": 1, "to": to.pk})
+    client.post(path_of(paid), fields_of(seen))
+    dearer = Order.objects.exclude(pk=paid.pk).get()
+
+    client.post(f"{dearer.get_absolute_url()}change-basket/")
+
+    assert fresh(dearer).is_closing
+    assert "Your places stay where they were" in text_of(client.get(dearer.get_absolute_url()))
+    later(minutes=2)
+    sweep()
+    assert fresh(dearer).status == "cancelled"
+    assert "your places are where they were" in text_of(client.get(dearer.get_absolute_url()))
+    assert path_of(paid) in text_of(holder_of(paid).get(paid.get_absolute_url()))
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        {"places": "line_1", "quantity": "3"},
+        {"places": "line_1", "quantity": "none"},
+        {"places": "line_1", "quantity": "1", "to": "nowhere"},
+        {"places": "line_1", "quantity": "1", "to": "99999999999999999999"},
+        {"places": "line_0", "quantity": "1", "to": "1"},
+        {"quantity": "1"},
+    ],
+)
+def test_what_cannot_be_is_said(paid: Order, workshop: Entry, typed: dict[str, str]) -> None:
+    to = another(workshop, "30.00")
+    client = holder_of(paid)
+    before = all_rows()
+
+    answers = [client.get(path_of(paid), {"to": to.pk} | typed), client.post(path_of(paid), {"to": to.pk} | typed)]
+
+    assert [answer.status_code for answer in answers] == [422, 302]
+    assert all_rows() == before
+
+
+def test_a_made_up_yes_moves_nothing(paid: Order, workshop: Entry) -> None:
+    to = another(workshop, "30.00")
+    client = holder_of(paid)
+    before = all_rows()
+
+    response = client.post(path_of(paid), {"places": "line_1", "quantity": 1, "to": to.pk, "agreed": "yes"})
+
+    assert response.status_code == 422
+    assert all_rows() == before
+
+
+def test_strangers_find_nothing(paid: Order) -> None:
+    assert Client().get(path_of(paid)).status_code == 404
+    assert Client().post(path_of(paid)).status_code == 404
+
+
+def test_a_moved_place_says_where_it_is_and_what_became_of_the_old_one(paid: Order, workshop: Entry) -> None:
+    to = another(workshop, "35.00")
+    client = holder_of(paid)
+    client.post(path_of(paid), fields_of(client.get(path_of(paid), {"places": "line_1", "quantity": 1, "to": to.pk})))
+
+    page = text_of(client.get(paid.get_absolute_url()))
+
+    assert "Bread workshop: 1 moved from" in page
+    assert "moved to" in page
