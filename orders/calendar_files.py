@@ -1,6 +1,7 @@
 """Calendar files (RFC 5545) of an order's places: one event for each entry, in its calendar's own time zone."""
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings

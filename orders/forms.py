@@ -120,8 +120,8 @@ class AttendeesForm(forms.Form):
             fields = _fields_about(place)
             self.names[place.key] = list(fields)
             self.fields |= fields
-            self.initial |= _as_fields(place)
-        self.initial |= {name: value for name, value in (so_far or {}).items() if name in self.fields}
+            self.initial.update(_as_fields(place))
+        self.initial.update({name: value for name, value in (so_far or {}).items() if name in self.fields})
 
     @property
     def places(self) -> list[tuple[Asked, list[forms.BoundField]]]:
@@ -181,8 +181,8 @@ def _answer_field(question: Question) -> forms.Field:
         widget = forms.TextInput(attrs={"autocomplete": "off"})
         return PlainCharField(**shared, max_length=LONGEST_ANSWER, error_messages=errors, widget=widget)
     errors = {"required": _("Please choose an answer."), "invalid_choice": _("Please choose one of these.")}
-    widget = forms.Select(attrs={"autocomplete": "off"})
-    return forms.ChoiceField(**shared, choices=_answers_to(question), error_messages=errors, widget=widget)
+    select = forms.Select(attrs={"autocomplete": "off"})
+    return forms.ChoiceField(**shared, choices=_answers_to(question), error_messages=errors, widget=select)
 
 
 def _answers_to(question: Question) -> list[tuple[str, Any]]:

@@ -171,7 +171,7 @@ def erase_contact(order: Order, *, by: User) -> bool:
 
 def _hold_still(orders: OrderQuerySet) -> OrderQuerySet:
     """Nothing happens to these orders until the transaction ends."""
-    held = orders.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True)
+    held = orders.select_for_update(no_key=True).order_by("-pk").values_list("pk", flat=True)
     return Order.objects.filter(pk__in=list(held))
 
 

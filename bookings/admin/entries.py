@@ -102,7 +102,7 @@ class EntryForm(ArchivableForm):
 
     def _get_validation_exclusions(self) -> set[str]:
         """Who has the resource is said beside it, by `_check_resource`; Django would say it of the whole form."""
-        excluded: set[str] = super()._get_validation_exclusions()
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
         return excluded | {"resource"}
 
     def _read_clock(self, data: dict[str, Any], zone: ZoneInfo) -> None:

@@ -62,7 +62,7 @@ class WallTimeField(forms.SplitDateTimeField):
     def __init__(self, *, label: Any, day: Any, hour: Any, **kwargs: Any) -> None:
         super().__init__(label=label, widget=MomentInput(day, hour), **kwargs)
 
-    def compress(self, data_list: list[Any]) -> datetime | None:
+    def compress(self, data_list: Any) -> datetime | None:
         """A day and a time of day as one; Django's own would take the clock for that of the shop."""
         if not data_list or data_list in ([None, None], ["", ""]):
             return None
@@ -122,7 +122,7 @@ class DaysField(forms.CharField):
 
     def has_changed(self, initial: Iterable[date] | None, data: Any) -> bool:
         try:
-            return sorted(initial or []) != self.to_python(data)
+            return bool(sorted(initial or []) != self.to_python(data))
         except ValidationError:
             return True
 

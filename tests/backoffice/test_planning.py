@@ -427,6 +427,21 @@ def test_saving_an_entry_as_it_is_shown_changes_nothing(staff_client: Client, zo
     assert every_value() == before
 
 
+def test_another_end_leaves_a_beginning_in_the_second_pass_where_it_is(
+    staff_client: Client, chapel: Calendar, place_order: Callable[..., Order]
+) -> None:
+    second = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+    entry = EntryFactory.create(calendar=chapel, starts_at=second, price=Decimal(0))
+    place_order((entry, 1))
+    form = typed_into(staff_client.get(page_of(entry))) | {"ends_at_1": "05:00"}
+
+    answer = say_yes(staff_client, page_of(entry), staff_client.post(page_of(entry), form), note="A long night.")
+
+    assert answer.status_code == 302
+    entry.refresh_from_db()
+    assert (entry.starts_at, entry.ends_at) == (second, datetime(2026, 10, 25, 5, 0, tzinfo=UTC))
+
+
 @pytest.mark.parametrize(
     ("typed", "moment", "shown"),
     [

@@ -84,5 +84,5 @@ def test_pressing_yes_twice_at_once_makes_each_day_once(colleagues: list[Client]
     )
 
     assert {answer.status_code for answer in answers} == {302}
-    days = list(Entry.objects.values_list("series_day", flat=True))
+    days = [str(day) for day in Entry.objects.values_list("series_day", flat=True)]
     assert len(days) == len(set(days)) == Pool.objects.count() == 9

@@ -11,6 +11,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 PATIENCE = 60  # seconds, for one answer
+MOST_TRIES = 3
 UNCLEAR = 422
 MOODS = ["pay", "pay", "decline first", "leave and come back", "never come back", "change the basket", "go away"]
 
@@ -30,9 +31,14 @@ class Fair:
             for each in [*answer.history, answer]:
                 self.answers["shop" if each.url.startswith(self.shop) else "SumUp", each.status_code] += 1
 
+    def note_silence(self) -> None:
+        """Count a connection that ended without an answer."""
+        with self.lock:
+            self.answers["no answer", 0] += 1
+
     def failures(self) -> dict[tuple[str, int], int]:
         """What should never be answered, and how often it was: faults, and refusals for no reason of the shopper's."""
-        fine = {200, 302, 303, 409, 410, 422}
+        fine = {0, 200, 302, 303, 409, 410, 422}
         return {said: count for said, count in self.answers.items() if said[1] not in fine}
 
 
@@ -145,9 +151,8 @@ class Visitor:
         self.number, self.has_one_in_basket = "", True
         self.is_after_a_place = self.chance.random() < 0.5
         if self.is_after_a_place:
-            page = self.order()
-            if page is not None:
-                self.pay(page)
+            if (sumup := self.order()) is not None:
+                self.pay(sumup)
         elif line := re.search(r'action="(/cart/items/\d+/)"', basket.text):
             self.send(self.fair.shop + line.group(1), basket, quantity="0")
 
@@ -163,14 +168,24 @@ class Visitor:
         return answer.url.startswith(self.fair.shop)
 
     def read(self, url: str) -> requests.Response:
-        answer = self.browser.get(url, timeout=PATIENCE)
-        self.fair.note(answer)
-        return answer
+        return self._ask("GET", url, {})
 
     def send(self, url: str, page: requests.Response | None, **typed: str) -> requests.Response:
         """Post a form that was on a page, with what is hidden in it."""
         shown = "" if page is None else page.text  # (an answer of 422 would count as False)
         hidden = dict(re.findall(r'name="(csrfmiddlewaretoken|cart|agreed)" value="([^"]+)"', shown))
-        answer = self.browser.post(url, hidden | typed, timeout=PATIENCE)
+        return self._ask("POST", url, hidden | typed)
+
+    def _ask(self, method: str, url: str, typed: dict[str, str]) -> requests.Response:
+        """One answer. Where none came at all, as from a machine with too much to do, they press the button again."""
+        for turn in range(MOST_TRIES):
+            try:
+                answer = self.browser.request(method, url, data=typed, timeout=PATIENCE)
+            except requests.ConnectionError:
+                self.fair.note_silence()
+                if turn + 1 == MOST_TRIES:
+                    raise
+            else:
+                break
         self.fair.note(answer)
         return answer

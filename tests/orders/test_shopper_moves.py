@@ -7,7 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import time_machine
 from django.test import Client
+from django.utils import timezone
 
 from bookings.models import Booking, Entry
 from orders.models import Order
@@ -17,7 +19,7 @@ from tests.factories import EntryFactory
 from tests.invariants import assert_books_balance
 from tests.orders.acts import all_rows, holder_of
 from tests.payments.money import pay
-from tests.payments.records import Later, fresh, sweep
+from tests.payments.records import fresh, sweep
 
 pytestmark = pytest.mark.django_db
 
@@ -117,7 +119,7 @@ def test_a_dearer_date_leads_to_the_payment_page_of_a_new_order(paid: Order, wor
     assert dearer.number in text_of(holder_of(paid).get(paid.get_absolute_url()))
 
 
-def test_whoever_would_rather_stay_gets_no_basket(later: Later, paid: Order, workshop: Entry) -> None:
+def test_whoever_would_rather_stay_gets_no_basket(paid: Order, workshop: Entry) -> None:
     to = another(workshop, "50.00")
     client = holder_of(paid)
     seen = client.get(path_of(paid), {"places": "line_1", "quantity": 1, "to": to.pk})
@@ -128,8 +130,8 @@ def test_whoever_would_rather_stay_gets_no_basket(later: Later, paid: Order, wor
 
     assert fresh(dearer).is_closing
     assert "Your places stay where they were" in text_of(client.get(dearer.get_absolute_url()))
-    later(minutes=2)
-    sweep()
+    with time_machine.travel(timezone.now() + timedelta(minutes=2)):
+        sweep()
     assert fresh(dearer).status == "cancelled"
     assert "your places are where they were" in text_of(client.get(dearer.get_absolute_url()))
     assert path_of(paid) in text_of(holder_of(paid).get(paid.get_absolute_url()))

@@ -141,6 +141,7 @@ def test_what_went_back_before_is_not_sent_twice(shop: Shop, workshop: Entry, st
     refunds.request(payment, Wish(pounds(5), "Kindness", staff))
 
     assert asked(call_off(workshop, staff)) == [pounds(30)]
+    assert open_cases() == []
 
 
 def test_whoever_was_let_in_keeps_their_place(shop: Shop, workshop: Entry, staff: User) -> None:
