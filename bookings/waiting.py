@@ -279,7 +279,7 @@ def move(waiter: Waiter, step: Step) -> bool:
 
 
 def sweep() -> None:
-    """Look at every line where something is over, or that has room for whoever waits; one that fails delays no other."""
+    """Look at every line where something is over, or that has room for who waits; one that fails delays no other."""
     for pool_id in sorted(_lines_with_something_over() | _lines_with_room()):
         try:
             offer_freed(pool_id)

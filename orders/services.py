@@ -327,7 +327,7 @@ def _free_handover(order: Order) -> None:
 
 
 def sum_facts(order: Order) -> dict[str, int]:
-    """How many of all that an order holds were collected, attended, missed or cancelled, without what was taken back."""
+    """How many of all that an order holds were collected, attended, missed or cancelled, less what was taken back."""
     sums = LineFact.objects.filter(line__order=order).values_list("kind").annotate(sum=Sum("quantity"))
     return {kind: quantity for kind, quantity in sums if quantity}
 

@@ -83,7 +83,15 @@ class Address:
 
     def fill(self) -> str:
         """The address of something that does not exist."""
-        values = {"number": NO_NUMBER, "merge": uuid.uuid4(), "uuid": uuid.uuid4(), "booking": uuid.uuid4(), "slug": "none", "token": "none", "provider_id": "none"}
+        values = {
+            "number": NO_NUMBER,
+            "merge": uuid.uuid4(),
+            "uuid": uuid.uuid4(),
+            "booking": uuid.uuid4(),
+            "slug": "none",
+            "token": "none",
+            "provider_id": "none",
+        }
         return reverse(self.name, kwargs={name: values.get(name, 0) for name in self.parameters})
 
 

@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import SELECT_CLASSES
 
 from bookings.admin import wording
 from bookings.models import Entry
@@ -39,16 +40,18 @@ class CallOffForm(forms.Form):
         super().__init__(*args, **kwargs)
         others = entries_to_move_to(entry)
         if others:
-            rows = Entry.objects.filter(pk__in=[other.pk for other in others]).select_related("calendar", "pool")
-            choice = fields.choice_of(
-                rows.order_by("starts_at"), _("Move the places to"), _("Nowhere: money goes back")
+            rows = Entry.objects.filter(pk__in=[other.pk for other in others]).order_by("starts_at")
+            self.fields["move_to"] = RoomField(
+                rows.select_related("calendar", "pool"),
+                label=_("Move the places to"),
+                required=False,
+                empty_label=_("Nowhere: money goes back"),
+                widget=forms.Select(attrs={"class": " ".join(SELECT_CLASSES)}),
+                help_text=_(
+                    "Order by order, as long as there is room. Who is moved is told, and may have all their money back"
+                    " until it begins; who finds no room gets their money back."
+                ),
             )
-            choice.label_from_instance = describe_room  # type: ignore[method-assign]
-            choice.help_text = _(
-                "Order by order, as long as there is room. Who is moved is told, and may have all their money back"
-                " until it begins; who finds no room gets their money back."
-            )
-            self.fields["move_to"] = choice
         self.fields["reason"] = fields.reason_field()
 
 

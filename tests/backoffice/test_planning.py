@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 from time_machine import travel
 
-from bookings import capacity, planning
+from bookings import planning
 from bookings.models import Booking, Calendar, Entry, Pool, PriceKind, Question, Resource, Series, Waiter
 from cartsite.models import Message
 from orders.models import Order
@@ -610,4 +610,3 @@ def test_a_new_pool_is_made_by_the_service(staff_client: Client) -> None:
     staff_client.post("/admin/bookings/pool/add/", {"name": "The room", "wanted": "6"})
 
     assert (Pool.objects.get().capacity, Pool.objects.get().taken) == (6, 0)
-    assert capacity.claim(Pool.objects.get().pk, 6, until=None).quantity == 6

@@ -18,6 +18,7 @@ from orders.moving import CannotMove
 from orders.quoting import Choices
 from payments import cancelling, casework, ledger, moving, refunds, releasing, starting
 from payments.cancelling import CannotCancel, Part
+from payments.desk import order_money
 from payments.models import Payment, Refund
 from payments.refunds import Wish
 from payments.simulator import Simulator
@@ -680,6 +681,33 @@ def test_cancelling_the_rest_leaves_what_the_other_order_counts_on(
 
     assert done.back == pounds(15)
     assert cancelling.plan_for(fresh(dearer), {0: 1}).back == pounds(50)
+
+
+def test_staff_call_off_moved_places_by_where_they_are(paid: Payment, workshop: Entry, date: Date, staff: User) -> None:
+    to = date(1, "20.00")
+    move(paid.order, to)
+
+    stays, moved = order_money.open_lines(paid.order)
+    assert [(heap.moved_to, heap.left) for heap in (stays, moved)] == [(None, 1), (to, 1)]
+    assert stays.name != moved.name
+
+    (refund,) = cancelling.cancel_parts([Part(moved.line, 1, moved.places)], by=staff, reason="Ill")
+    assert refund.amount == pounds(20)
+    assert standing(paid.order) == [workshop]
+
+
+def test_what_must_go_back_by_hand_is_not_offered_to_the_card_as_well(
+    order: Order, staff: User, sumup: Simulator
+) -> None:
+    """£40 was paid by hand and £36.50 by card; then both places, £70, were called off."""
+    casework.take_cash(order, pounds(40), by=staff)
+    pay_for(order, sumup)
+    assert order_money.free_for_card(order) == pounds("36.50")
+
+    cancelling.cancel_parts([Part(order.lines.get(kind="entry"), 2)], by=staff, reason="Ill")
+
+    assert open_cases() == ["overpaid"]
+    assert order_money.free_for_card(order) == pounds("6.50")
 
 
 # --- At once ----------------------------------------------------------------------------------------------------------
