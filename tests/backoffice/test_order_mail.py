@@ -50,6 +50,8 @@ def test_every_kind_is_offered_or_says_why_not(staff_client: Client, sold: Order
         "late_payment": "No payment of the order came late.",
         "reminder": "",
         "link": "",
+        "moved": "No such thing happened to the order.",
+        "rescheduled": "No such thing happened to the order.",
     }
 
 

@@ -67,7 +67,7 @@ class Demo:
 
     def charged(self) -> int:
         """How many payments SumUp knows to have gone through."""
-        path = "/v2.1/merchants/MROSEASH/transactions/history?limit=100&types=PAYMENT"
+        path = "/v2.1/merchants/MROSEASH/transactions/history?limit=100&types%5B%5D=PAYMENT"
         answer = requests.get(self.sumup + path, headers={"Authorization": "Bearer sup_sk_simulator"}, timeout=30)
         return sum(row["status"] == "SUCCESSFUL" for row in answer.json()["items"])
 
