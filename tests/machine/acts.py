@@ -13,13 +13,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from bookings.capacity import SoldOut
+from bookings.waiting import CannotJoin
 from cart.services import CannotUndo, Unavailable, UnknownCart
+from orders.door import CannotUndo as CannotTakeBack
+from orders.door import NotBegun
+from orders.moving import CannotMove
 from orders.placing import CannotPlace
 from orders.privacy import CannotErase
+from orders.rescheduling import CannotReschedule
 from orders.services import CannotRecord
+from payments.calling_off import CannotCallOff
 from payments.cancelling import CannotCancel
 from payments.casework import CannotDo
 from payments.closing import BeingClosed
+from payments.late import CannotTake
 from payments.refunds import CannotRefund
 from payments.releasing import CannotRelease
 from payments.simulator import Refused
@@ -36,6 +43,7 @@ Thing = TypeVar("Thing")
 NOTHING_MOVED = (
     *(CannotRelease, CannotCancel, CannotPlace, CannotRecord, CannotErase),
     *(CannotUndo, Unavailable, UnknownCart, SoldOut),
+    *(CannotMove, CannotCallOff, CannotReschedule, CannotJoin, CannotTakeBack, NotBegun, CannotTake),
 )
 # With these, what SumUp said on the way may have been written down.
 SAID_NO = (CannotPay, CannotRefund, CannotDo, SumUpError, Refused, BeingClosed)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -11,8 +12,11 @@ from django.db.models import F
 from django.test import Client
 from hypothesis import strategies as st
 
+from bookings import waiting
+from bookings.models import Entry, Pool
 from cart import services as carts
 from cart.ending import ABANDONED_AFTER, purge_abandoned
+from cart.merging import key_of
 from cart.models import BurntToken, Cart, CartItem, CartMerge, hash_token
 from cart.services import UnknownCart
 from cartsite.models import User
@@ -22,9 +26,9 @@ from tests.machine.acts import DICE, Acts, Idle, act, one_of, some
 from tests.machine.world import SIBLING
 
 WHO = st.integers(0, 3)
-LINES = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 2)), min_size=1, max_size=3)
+LINES = st.lists(st.tuples(st.integers(0, 13), st.integers(1, 2)), min_size=1, max_size=3)
 GUEST = "guest@example.org"
-Key = tuple[int | None, int | None]
+Key = tuple[int | None, int | None, int | None]
 
 
 @dataclass
@@ -55,9 +59,13 @@ class Baskets(Acts):
         return cart
 
     def _fill(self, who: int, lines: list[tuple[int, int]]) -> None:
-        for thing, quantity in lines:
+        for number, quantity in lines:
+            thing, kind = some(self.world.things, number)
+            pools = [thing.pool_id] if isinstance(thing, Entry) else []
+            is_queued, before = bool(waiting.is_queued(pools)), _taken(pools)
             with transaction.atomic():
-                carts.add(self._cart_of(who), some(self.world.things, thing), quantity)
+                carts.add(self._cart_of(who), thing, quantity, kind)
+            assert not is_queued or _taken(pools) <= before, f"{thing}: somebody waited for that"
 
     # Lines.
 
@@ -241,10 +249,15 @@ def _keys_of(token: str, user: User) -> set[Key]:
     return {line.key for line in [*basket.lines, *basket.elsewhere]}
 
 
-def _lines_of(cart: Cart) -> set[tuple[int | None, int | None, bool, int]]:
-    return {(*item.key, item.saved_at is not None, item.quantity) for item in cart.items.all()}
+def _taken(pools: list[int]) -> int:
+    """How much is taken of these pools (by primary keys) together."""
+    return sum(Pool.objects.filter(pk__in=pools).values_list("taken", flat=True))
 
 
-def _written(lines: list[dict[str, object]]) -> set[object]:
+def _lines_of(cart: Cart) -> set[tuple[Key, bool, int]]:
+    return {(item.key, item.saved_at is not None, item.quantity) for item in cart.items.all()}
+
+
+def _written(lines: list[dict[str, Any]]) -> set[tuple[Key, bool, int]]:
     """The same, of one side of a record."""
-    return {(line["product"], line["entry"], line["saved"], line["quantity"]) for line in lines}
+    return {(key_of(line), line["saved"], line["quantity"]) for line in lines}

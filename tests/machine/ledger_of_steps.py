@@ -12,6 +12,7 @@ WATCHED = (
     "payments_refund",
     "payments_dailyclose",
     "bookings_booking",
+    "bookings_waiter",
     "cartsite_case",
     "cartsite_message",
 )

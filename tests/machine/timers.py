@@ -7,11 +7,12 @@ from typing import Any
 from django.utils import timezone
 from hypothesis import strategies as st
 
+from bookings import waiting
 from bookings.tasks import give_expired_back
 from cart.tasks import purge_abandoned
 from cartsite.models import Case
 from orders import mail, reminders
-from payments import closing, history, late, refunds, releasing, sweeping
+from payments import calling_off, closing, history, late, refunds, releasing, sweeping
 from tests.machine.acts import Acts, act
 
 
@@ -25,7 +26,10 @@ SWEEPS: dict[str, Callable[[], Any]] = {
     "refunds": refunds.sweep,
     "history": history.sweep,
     "late": late.send_back_by_itself,
+    "called off": calling_off.sweep,
     "holds": give_expired_back,
+    "lines": waiting.sweep,
+    "lines that ended": waiting.purge_personal_data,
     "mail": mail.send_owed,
     "reminders": reminders.owe_due,
     "cases": Case.wake_up,

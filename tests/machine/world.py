@@ -21,7 +21,7 @@ from django.test import Client
 from time_machine import Traveller, travel
 
 from bookings import capacity
-from bookings.models import Entry
+from bookings.models import Entry, Pool, PriceKind
 from cart.models import Product, Stall
 from cartsite.models import User
 from orders.offers import CollectionSlot, DeliveryZone, Voucher
@@ -47,7 +47,7 @@ SIBLING = "the-market-of-the-machine"  # a sibling service's token
 
 TEN, TWENTY = {"tax_rate": Decimal("10.00")}, {"tax_rate": Decimal("20.00")}
 # Until when places may be called off by whoever bought them, and what of their price is kept: odd, so that pennies are.
-RULE = {"cancel_hours": 24, "kept_percent": Decimal("12.50")}
+RULE = {"cancel_hours": 24, "move_hours": 24, "kept_percent": Decimal("12.50")}
 
 
 class BrokenAtTimes(EmailBackend):
@@ -117,20 +117,35 @@ class World:
             ProductFactory.create(sku="LEAFLET", title="Leaflet", stall=oven, price=Decimal("0.00"), stock=3),
             ProductFactory.create(sku="MUG", title="Mug", stall=oven, price=Decimal("11.00"), stock=2, **TEN),
         ]
-        calendar = CalendarFactory.create(name="Bakehouse", slug="bakehouse", stall=oven, **RULE)
+        self._plan_days(oven)
+
+    def _plan_days(self, stall: Stall) -> None:
+        """Some of it on several days, at the same price, for less and for more, of which two share their places."""
+        calendar = CalendarFactory.create(name="Bakehouse", slug="bakehouse", stall=stall, **RULE)
         shared, now = capacity.new_pool("Bread and supper", 3), datetime.now(UTC)
-        days = {"Bread": (shared, 20, "35.00"), "Supper": (shared, 25, "12.50"), "Talk": (None, 2, "8.00")}
-        self.entries: list[Entry] = [
-            EntryFactory.create(
+        days: list[tuple[str, Pool | None, int, str, dict[str, str]]] = [
+            ("Bread", shared, 20, "35.00", {"Child": "20.00"}),
+            ("Supper", shared, 25, "12.50", {}),
+            ("Talk", None, 2, "8.00", {"Member": "0.00"}),
+            ("Bread", None, 22, "35.00", {"Child": "15.01"}),
+            ("Bread", None, 24, "29.99", {}),
+            ("Bread", shared, 26, "41.50", {"Child": "25.00"}),
+        ]
+        self.entries: list[Entry] = []
+        self.kinds: list[PriceKind] = []
+        for title, pool, ahead, price, kinds in days:
+            entry = EntryFactory.create(
                 calendar=calendar,
                 title=title,
-                pool=pool or capacity.new_pool(title, 2),
+                pool=pool or capacity.new_pool(f"{title} in {ahead} days", 2),
                 price=Decimal(price),
                 starts_at=now + timedelta(days=ahead),
                 **TWENTY,
             )
-            for title, (pool, ahead, price) in days.items()
-        ]
+            self.entries.append(entry)
+            self.kinds += [
+                PriceKind.objects.create(entry=entry, name=name, price=Decimal(less)) for name, less in kinds.items()
+            ]
 
     def _make_offers(self) -> None:
         """Windows and vouchers with room for two orders each, and some without end."""
@@ -168,8 +183,10 @@ class World:
         behaviour.choice = noting(behaviour.choice)  # type: ignore[method-assign, assignment]
 
     @property
-    def things(self) -> list[Product | Entry]:
-        return [*self.products, *self.entries]
+    def things(self) -> list[tuple[Product | Entry, PriceKind | None]]:
+        """All that can be bought, with the price kind if it has one."""
+        own_price: list[Product | Entry] = [*self.products, *self.entries]
+        return [*((thing, None) for thing in own_price), *((kind.entry, kind) for kind in self.kinds if kind.entry)]
 
     def wait(self, how_long: timedelta) -> None:
         """Let time pass, here and at SumUp."""
