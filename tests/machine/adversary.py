@@ -6,23 +6,26 @@ from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from django.utils import timezone
 from hypothesis import strategies as st
 
+from bookings import waiting
+from bookings.models import Booking, Entry
 from cart import services as carts
 from cartsite.models import Message
-from orders import mail
+from orders import door, mail
 from orders.models import Order
-from payments import closing, history, refunds, releasing, schedule, starting, sweeping
+from payments import calling_off, closing, history, refunds, releasing, schedule, starting, sweeping
 from payments.models import Payment, Refund
 from payments.refunds import Wish
 from payments.simulator.behaviour import CHOICES
 from payments.simulator.checkouts import Checkout, CheckoutStatus
 from payments.simulator.events import Statement
-from tests.machine.acts import DICE, Idle, act, one_of, some
+from tests.machine.acts import DICE, act, one_of, some
+from tests.machine.organisers import Organisers
 from tests.machine.relay import LIES
-from tests.machine.second_thoughts import SecondThoughts
 from tests.machine.staff import PART
 from tests.machine.world import BrokenAtTimes
 
@@ -42,11 +45,17 @@ def bad(switch: str) -> st.SearchStrategy[str]:
     return st.sampled_from(CHOICES[switch][1:])
 
 
+MEANWHILE = st.sampled_from(
+    (
+        *("pay", "start", "cancel", "sweep", "release", "refund", "call off", "move the basket"),
+        *("move a place", "call an entry off", "go on calling off", "offer", "let in"),
+    )
+)
 METHODS = st.sampled_from(["GET", "POST", "DELETE"])
 SOME_MONEY = st.sampled_from([Decimal("6.50"), Decimal("3.33"), Decimal("35.00"), Decimal("0.01")])
 
 
-class Adversary(SecondThoughts):
+class Adversary(Organisers):
     """Everything that may go wrong outside the shop."""
 
     def _misbehave(self, switch: str, how: str, times: int = 0) -> None:
@@ -256,7 +265,7 @@ class Adversary(SecondThoughts):
         "payment",
         method=METHODS,
         heard=st.booleans(),
-        what=st.sampled_from(["pay", "start", "cancel", "sweep", "release", "refund", "call off", "move the basket"]),
+        what=MEANWHILE,
         dice=DICE,
     )
     def meanwhile(self, method: str, heard: bool, what: str, dice: int) -> None:
@@ -266,23 +275,36 @@ class Adversary(SecondThoughts):
 
     def _happen(self, what: str, dice: int) -> None:
         self.coverage.rules[f"meanwhile {what}"] += 1
-        if what == "pay":
-            live = Payment.objects.live().exclude(checkout_id=None)
-            self.world.simulator.pay(one_of(live, dice).checkout_id or "")
-        elif what == "start":
-            starting.start(one_of(Order.objects.awaiting(), dice))
-        elif what == "cancel":
-            order = one_of(Order.objects.awaiting(), dice)
-            releasing.release(order, to="cancelled", by=Order.Closer.STAFF, user=self.world.staff)
-        elif what == "sweep":
-            sweeping.sweep()
-        elif what == "release":
-            releasing.sweep()
-        elif what == "call off":
-            self.call_off_something(dice, [1], everything=dice % 2 == 0)
-        elif what == "move the basket":
-            # Where an order is just about to go back to.
-            device = some([device for device in self.devices if device.token and not device.user], dice)
-            carts.adopt(device.token, some(self.world.people, dice))
-        elif not refunds.look_now(one_of(Refund.objects.exclude(method="cash"), dice)):
-            raise Idle
+        acts: dict[str, Callable[[int], Any]] = {
+            "pay": self._pay_somewhere,
+            "start": lambda dice: starting.start(one_of(Order.objects.awaiting(), dice)),
+            "cancel": self._cancel_something,
+            "sweep": lambda _dice: sweeping.sweep(),
+            "release": lambda _dice: releasing.sweep(),
+            "refund": lambda dice: refunds.look_now(one_of(Refund.objects.exclude(method="cash"), dice)),
+            "call off": lambda dice: self.call_off_something(dice, [1], everything=dice % 2 == 0),
+            "move the basket": self._move_a_basket,
+            "move a place": lambda dice: self.move_something(dice, dice, 1, "left"),
+            "call an entry off": lambda dice: self.call_an_entry_off(one_of(Entry.objects.all(), dice), None, dice % 2),
+            "go on calling off": lambda _dice: calling_off.sweep(),
+            "offer": lambda _dice: waiting.sweep(),
+            "let in": self._let_in,
+        }
+        acts[what](dice)
+
+    def _pay_somewhere(self, dice: int) -> None:
+        live = Payment.objects.live().exclude(checkout_id=None)
+        self.world.simulator.pay(one_of(live, dice).checkout_id or "")
+
+    def _cancel_something(self, dice: int) -> None:
+        order = one_of(Order.objects.awaiting(), dice)
+        releasing.release(order, to="cancelled", by=Order.Closer.STAFF, user=self.world.staff)
+
+    def _move_a_basket(self, dice: int) -> None:
+        """To where an order is just about to go back to."""
+        device = some([device for device in self.devices if device.token and not device.user], dice)
+        carts.adopt(device.token, some(self.world.people, dice))
+
+    def _let_in(self, dice: int) -> None:
+        place = one_of(Booking.objects.filter(status="confirmed"), dice)
+        door.let_in(place, uuid4(), by=self.world.staff)

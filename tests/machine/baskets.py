@@ -67,6 +67,13 @@ class Baskets(Acts):
                 carts.add(self._cart_of(who), thing, quantity, kind)
             assert not is_queued or _taken(pools) <= before, f"{thing}: somebody waited for that"
 
+    def _empty(self, who: int) -> None:
+        """Whatever they had is somebody else's."""
+        with transaction.atomic():
+            cart = self._cart_of(who)
+            for item in cart.items.filter(saved_at=None):
+                carts.set_quantity(cart, item.pk, 0)
+
     # Lines.
 
     @act(who=WHO, lines=LINES, agree=st.booleans())

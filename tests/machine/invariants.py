@@ -61,12 +61,21 @@ QUERIES: dict[str, str] = {
         LEFT JOIN (SELECT pool_id, sum(quantity) AS held FROM bookings_hold GROUP BY 1) h ON h.pool_id = p.id
         WHERE p.taken <> coalesce(h.held, 0) OR p.taken > p.capacity OR p.capacity <> greatest(p.wanted, p.taken)
     """,
-    "6 every live hold is a cart's, an order line's or a booking's": """
+    "6 every live hold is a cart's, an order line's, a booking's or an offer": """
         SELECT h.id::text FROM bookings_hold h
         LEFT JOIN cart_cartitem i ON i.hold_id = h.id
         LEFT JOIN orders_orderline l ON l.hold_id = h.id
         LEFT JOIN bookings_booking b ON b.hold_id = h.id
-        WHERE h.quantity > 0 AND num_nonnulls(i.id, l.id, b.id) <> 1
+        LEFT JOIN bookings_waiter w ON w.hold_id = h.id AND w.status = 'offered'
+        WHERE h.quantity > 0 AND num_nonnulls(i.id, l.id, b.id, w.id) <> 1
+    """,
+    "6 places that somebody has, and what is held beside them, are within the capacity": """
+        SELECT p.name FROM bookings_pool p
+        WHERE (SELECT count(*) FROM bookings_booking b JOIN bookings_entry e ON e.id = b.entry_id
+               WHERE e.pool_id = p.id AND b.status IN ('confirmed', 'attended', 'no_show'))
+            + (SELECT coalesce(sum(h.quantity), 0) FROM bookings_hold h
+               WHERE h.pool_id = p.id AND NOT EXISTS (SELECT FROM bookings_booking b WHERE b.hold_id = h.id))
+            > p.capacity
     """,
     "7 more than was owed, in two captures, is a case": """
         SELECT o.number FROM orders_order o JOIN payments_movement m ON m.order_id = o.id AND m.kind = 'capture'
@@ -154,7 +163,7 @@ QUERIES: dict[str, str] = {
         SELECT o.number FROM orders_order o JOIN orders_orderline l ON l.order_id = o.id AND l.kind = 'entry'
         LEFT JOIN bookings_booking b ON b.order_line_id = l.id
         WHERE o.status IN ('confirmed', 'completed')
-        GROUP BY o.id, l.id HAVING count(b.id) FILTER (WHERE b.status <> 'cancelled') <> CASE
+        GROUP BY o.id, l.id HAVING count(b.id) FILTER (WHERE b.status NOT IN ('cancelled', 'moved')) <> CASE
             WHEN EXISTS (SELECT FROM cartsite_case c
                          WHERE c.subject_uuid = l.uuid AND c.kind = 'entry_cancelled') THEN 0
             ELSE l.quantity - (SELECT coalesce(sum(f.quantity), 0) FROM orders_linefact f
@@ -163,8 +172,35 @@ QUERIES: dict[str, str] = {
     "a place that stands is held, one that was called off is not": """
         SELECT b.code FROM bookings_booking b JOIN bookings_hold h ON h.id = b.hold_id
         JOIN orders_orderline l ON l.id = b.order_line_id JOIN orders_order o ON o.id = l.order_id
-        WHERE h.quantity <> CASE WHEN b.status = 'cancelled' THEN 0 ELSE 1 END
-           OR b.status = 'confirmed' AND o.status NOT IN ('confirmed', 'completed')
+        WHERE h.quantity <> CASE WHEN b.status IN ('cancelled', 'moved') THEN 0 ELSE 1 END
+           OR b.status IN ('confirmed', 'attended', 'no_show') AND o.status NOT IN ('confirmed', 'completed')
+    """,
+    "whoever was let in is on record once, and so is whoever did not come": """
+        SELECT l.title FROM orders_orderline l WHERE l.kind = 'entry' AND (
+            (SELECT count(*) FROM bookings_booking b WHERE b.order_line_id = l.id AND b.status = 'attended')
+            <> (SELECT coalesce(sum(f.quantity), 0) FROM orders_linefact f
+                WHERE f.line_id = l.id AND f.kind = 'attended')
+            OR (SELECT count(*) FROM bookings_booking b WHERE b.order_line_id = l.id AND b.status = 'no_show')
+            <> (SELECT coalesce(sum(f.quantity), 0) FROM orders_linefact f
+                WHERE f.line_id = l.id AND f.kind = 'missed'))
+    """,
+    "whoever was let in is on record by one scan that stands": """
+        SELECT b.code FROM bookings_booking b WHERE (b.status = 'attended')::int <> (
+            SELECT count(*) FROM bookings_scan s
+            WHERE s.booking_id = b.id AND s.outcome = 'welcome' AND s.undone_at IS NULL)
+    """,
+    "a place that was moved is one somewhere else, or another order's": """
+        SELECT b.code FROM bookings_booking b LEFT JOIN bookings_booking n ON n.moved_from_id = b.id
+        LEFT JOIN orders_orderline l ON l.id = b.moving_to_id LEFT JOIN orders_order o ON o.id = l.order_id
+        WHERE b.status = 'moved' AND (num_nonnulls(n.id, l.id) <> 1 OR o.status = 'awaiting_payment')
+           OR b.status <> 'moved' AND n.id IS NOT NULL
+           OR b.status = 'confirmed' AND o.status <> 'awaiting_payment'
+    """,
+    "what is offered is held, until the offer ends": """
+        SELECT w.id::text FROM bookings_waiter w JOIN bookings_hold h ON h.id = w.hold_id
+        WHERE w.status = 'offered' AND (h.quantity > w.quantity OR h.until IS DISTINCT FROM w.offer_until)
+           OR w.status <> 'offered' AND h.quantity > 0
+              AND NOT EXISTS (SELECT FROM cart_cartitem i WHERE i.hold_id = h.id)
     """,
     "a voucher and a window are used by as many orders as they hold, given back by those that are over": f"""
         SELECT o.number FROM orders_order o JOIN orders_orderline l ON l.order_id = o.id

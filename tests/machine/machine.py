@@ -11,6 +11,8 @@ from django.db import connection
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant
 
+from bookings import waiting
+from bookings.models import Waiter
 from orders.models import Order
 from payments.models import Payment, Refund
 from payments.simulator.checkouts import CheckoutStatus
@@ -24,6 +26,7 @@ from tests.machine.quiet import clear_the_desk, find_loose_ends, let_all_come_to
 from tests.machine.shoppers import HOW, Shoppers
 from tests.machine.staff import Staff
 from tests.machine.timers import Timers
+from tests.machine.worth_of_chains import find_wrong_worth
 
 PRESENT = """
     SELECT 'order', status, count(*) FROM orders_order GROUP BY 2
@@ -38,6 +41,9 @@ PRESENT = """
     UNION ALL SELECT 'transaction', '', count(*) FROM payments_stray
     UNION ALL SELECT 'cart', CASE WHEN i.saved_at IS NULL THEN 'full' ELSE 'saved' END, count(*)
               FROM cart_cartitem i JOIN cart_cart c ON c.id = i.cart_id WHERE c.ordered_at IS NULL GROUP BY 2
+    UNION ALL SELECT 'place', status, count(*) FROM bookings_booking GROUP BY 2
+    UNION ALL SELECT 'waiter', status, count(*) FROM bookings_waiter GROUP BY 2
+    UNION ALL SELECT 'batch', '', count(*) FROM payments_refundbatch
     UNION ALL SELECT 'cart', 'merged', count(*) FROM cart_cartmerge WHERE ended_at IS NULL
     UNION ALL SELECT 'cart', 'adopted', count(*) FROM cart_burnttoken
 """
@@ -54,10 +60,11 @@ class Machine(Staff, Timers, Adversary):
     fail_to_create_too, fail_to_delete_too = Adversary.fail_to_create, Adversary.fail_to_delete
     fail_to_refund_too, send_too = Adversary.fail_to_refund, Staff.approve_and_send
     accept_too, give_up_too, retry_too = Staff.accept_case, Staff.give_up, Staff.retry
-    meet_too, undo_too, call_off_too = (
-        Baskets.sign_in_with_a_basket_here_and_there,
-        Baskets.undo_merge,
+    meet_too, undo_too = Baskets.sign_in_with_a_basket_here_and_there, Baskets.undo_merge
+    call_off_too, move_too, wait_too = (
         Adversary.call_off,
+        Adversary.buy_and_move,
+        Adversary.buy_the_last_and_let_others_wait,
     )
 
     @initialize(orders=ORDERS)
@@ -83,10 +90,12 @@ class Machine(Staff, Timers, Adversary):
         assert not (unknown := self.coverage.note(steps)), f"The domain knows no such step: {unknown}"
         assert not (breaches := [*find_breaches(), *self.memory.find_changes()]), breaches
         assert not (wrong := find_wrong_money_back(self.world.staff.pk, self.world.porter.pk)), wrong
+        assert not (wrong := find_wrong_worth(self.world.porter.pk) if steps else []), wrong
         assert not self.world.complaints.heard, self.world.complaints.heard[0]
         assert not self.world.relay.errors, repr(self.world.relay.errors[0])
         assert not (calls := self.world.calls_inside_transactions), f"11 inside a transaction: {calls}"
         self._check_letting_go(steps)
+        self._check_turns(steps)
         self._check_refunds_sent()
         self._count_what_is_there()
         self._count_switches()
@@ -101,6 +110,14 @@ class Machine(Staff, Timers, Adversary):
                 if checkout.id not in self.world.relay.lied_about and payable:
                     closed = self.world.simulator.is_page_closed(checkout)
                     assert closed, f"3: {payment.order} is over, but its page can still be paid"
+
+    def _check_turns(self, steps: list[Step]) -> None:
+        """Nobody is offered a place while somebody before them in the line waits, who could be."""
+        offered = [step.row_id for step in steps if step.name == "waiter: waiting -> offered"]
+        for waiter in Waiter.objects.filter(pk__in=offered).select_related("entry"):
+            line = Waiter.objects.in_turn().filter(entry__pool=waiter.entry.pool_id, place__lt=waiter.place)
+            passed_over = [other.pk for other in line.select_related("entry__calendar") if _can_wait(other)]
+            assert not passed_over, f"Waiter {waiter.pk} was offered what {passed_over} wait for"
 
     def _check_refunds_sent(self) -> None:
         """10: no machine ever sends a refund twice."""
@@ -129,6 +146,11 @@ class Machine(Staff, Timers, Adversary):
         assert not (ends := find_loose_ends(self.world)), ends
         clear_the_desk(self.world)
         self.nothing_is_broken()
+
+
+def _can_wait(waiter: Waiter) -> bool:
+    """Whether what they wait for can be offered to them."""
+    return waiting.offer_ends(waiter.entry) is not None
 
 
 LET_GO = {f"order: {Order.Status.AWAITING_PAYMENT} -> {end}" for end in (Order.Status.EXPIRED, Order.Status.CANCELLED)}

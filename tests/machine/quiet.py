@@ -8,11 +8,12 @@ from decimal import Decimal
 from django.db.models import Sum
 from django.utils import timezone
 
-from bookings.models import Hold
+from bookings import waiting
+from bookings.models import Hold, Waiter
 from cartsite.models import Case, Message
 from orders.models import Order
 from payments import casework
-from payments.models import DailyClose, Movement, Payment, Refund, Stray
+from payments.models import DailyClose, Movement, Payment, Refund, RefundBatch, Stray
 from payments.simulator.events import EventType, Statement
 from tests.invariants import assert_books_balance
 from tests.machine.timers import SWEEPS
@@ -42,7 +43,7 @@ def let_all_come_to_rest(world: World) -> None:
 def find_loose_ends(world: World) -> list[str]:
     """What is neither settled nor in front of a person."""
     assert_books_balance()
-    checks = (_payments(), _orders(), _refunds(), _mail(), _holds(), _days(), _their_money(world))
+    checks = (_payments(), _orders(), _refunds(), _mail(), _holds(), _lines(), _batches(), _days(), _their_money(world))
     return [end for check in checks for end in check]
 
 
@@ -93,6 +94,21 @@ def _mail() -> Iterator[str]:
 def _holds() -> Iterator[str]:
     for hold in Hold.objects.expired():
         yield f"hold {hold.pk} ended at {hold.until}, and takes up {hold.quantity}"
+
+
+def _lines() -> Iterator[str]:
+    for waiter in Waiter.objects.filter(status=Waiter.Status.OFFERED):
+        if not waiter.has_offer:
+            yield f"the offer to waiter {waiter.pk} ended at {waiter.offer_until}, and nobody was told"
+    for waiter in Waiter.objects.in_turn().select_related("entry__calendar", "entry__pool"):
+        free = waiter.entry.pool.free
+        if waiting.offer_ends(waiter.entry) and (free is None or free > 0):
+            yield f"waiter {waiter.pk} waits, and {free} are free"
+
+
+def _batches() -> Iterator[str]:
+    for batch in RefundBatch.objects.filter(prepared_at=None):
+        yield f"not all orders of batch {batch.pk} were put right"
 
 
 def _days() -> Iterator[str]:

@@ -13,7 +13,7 @@ from orders import privacy
 from orders import services as orders
 from orders.models import DeliveryAddress, Order, OrderContact, OrderLine
 from payments import cancelling
-from payments.cancelling import CannotCancel, Plan
+from payments.cancelling import CannotCancel, Key, Plan
 from tests.factories import UserFactory
 from tests.machine.acts import DICE, Idle, act, one_of
 from tests.machine.baskets import LINES, WHO, Device
@@ -51,7 +51,7 @@ class SecondThoughts(Shoppers):
         if not offers:
             raise Idle
         wanted = {
-            offer.line.position: offer.open if everything else min(offer.open, count)
+            offer.key: offer.open if everything else min(offer.open, count)
             for offer, count in zip(offers, cycle(counts), strict=False)
         }
         plan = cancelling.plan_for(order, wanted)
@@ -59,6 +59,8 @@ class SecondThoughts(Shoppers):
         with pytest.raises(CannotCancel):
             _do(order, wanted, plan)
         self.coverage.rules[f"called off, {'as a whole' if plan.is_whole else 'in part'}"] += 1
+        if any(isinstance(key, tuple) and quantity for key, quantity in wanted.items()):
+            self.coverage.rules["called off at a moved entry"] += 1
 
     # To be forgotten.
 
@@ -95,7 +97,7 @@ class SecondThoughts(Shoppers):
         assert not OrderContact.objects.filter(order=order).exists()
 
 
-def _do(order: Order, wanted: dict[int, int], plan: Plan) -> Plan:
+def _do(order: Order, wanted: dict[Key, int], plan: Plan) -> Plan:
     return cancelling.cancel_for_shopper(order, wanted, agreed=plan.fingerprint, by=order.user)
 
 

@@ -4,14 +4,16 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 from django.utils import timezone
 from hypothesis import strategies as st
 
 from bookings import capacity
-from bookings.models import Entry, Pool
+from bookings.models import Booking, Entry, Pool
 from cart.models import Product
 from cartsite.models import Case, Message
+from orders import door
 from orders import services as orders
 from orders.models import LineFact, Order, OrderLine
 from payments import cancelling, casework, closing, history, refunds, releasing
@@ -56,16 +58,16 @@ class Staff(Acts):
         line = one_of(OrderLine.objects.filter(order__status__in=["confirmed", "completed"]), dice)
         if kind == LineFact.Kind.CANCELLED:
             orders.cancel_some(line, quantity, by=self.world.porter)  # who forgets the money
-        else:
+        elif line.kind != OrderLine.Kind.ENTRY:  # what becomes of places is told at the door
             orders.record_fact(line, kind, quantity, by=self.sam)
 
     @act(*SOLD, dice=DICE)
     def account_for_everything(self, dice: int) -> None:
         order = one_of(Order.objects.filter(status="confirmed"), dice)
-        for line in order.lines.filter(kind__in=OrderLine.GOODS):
-            fate = LineFact.Kind.ATTENDED if line.kind == OrderLine.Kind.ENTRY else LineFact.Kind.COLLECTED
-            if left := orders.count_open(line):
-                orders.record_fact(line, fate, left, by=self.sam)
+        for line in order.lines.filter(kind=OrderLine.Kind.PRODUCT):
+            orders.collect_rest(line, by=self.sam)
+        for place in Booking.objects.filter(order_line__order=order, status="confirmed"):
+            door.let_in(place, uuid4(), by=self.sam)
 
     @act("order:awaiting_payment", dice=DICE, part=PART)
     def take_cash(self, dice: int, part: Decimal) -> None:
@@ -197,13 +199,13 @@ class Staff(Acts):
     def set_capacity(self, dice: int, wanted: int | None) -> None:
         capacity.set_capacity(one_of(Pool.objects.all(), dice), wanted)
 
-    @act("order:awaiting_payment", dice=DICE)
-    def call_entry_off(self, dice: int) -> None:
-        Entry.objects.filter(pk=one_of(Entry.objects.all(), dice).pk).update(cancelled_at=timezone.now())
-
     @act("cart:full", dice=DICE, price=st.sampled_from([Decimal("4.99"), Decimal("7.77"), Decimal("42.01")]))
     def change_price(self, dice: int, price: Decimal) -> None:
         Product.objects.filter(pk=one_of(Product.objects.all(), dice).pk).update(price=price)
+
+    @act("cart:full", dice=DICE, price=st.sampled_from([Decimal("35.00"), Decimal("29.99"), Decimal("42.01")]))
+    def change_price_of_places(self, dice: int, price: Decimal) -> None:
+        Entry.objects.filter(pk=one_of(Entry.objects.all(), dice).pk).update(price=price)
 
     @act("transaction", back=st.integers(0, 2))
     def close_day(self, back: int) -> None:

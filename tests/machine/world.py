@@ -47,7 +47,9 @@ SIBLING = "the-market-of-the-machine"  # a sibling service's token
 
 TEN, TWENTY = {"tax_rate": Decimal("10.00")}, {"tax_rate": Decimal("20.00")}
 # Until when places may be called off by whoever bought them, and what of their price is kept: odd, so that pennies are.
-RULE = {"cancel_hours": 24, "move_hours": 24, "kept_percent": Decimal("12.50")}
+RULE = {"cancel_hours": 24, "move_hours": 24, "kept_percent": Decimal("12.50"), "offer_hours": 6}
+BREADS = (4, 7, 8, 9, 10, 12, 13)  # which of the things are places at the same workshop, at some price
+AWAY = "The baker is away."  # why something is called off by those who put it on
 
 
 class BrokenAtTimes(EmailBackend):
