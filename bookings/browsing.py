@@ -9,13 +9,14 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q, Subquery, Sum, Value
+from django.db.models import DateTimeField, ExpressionWrapper, F, OuterRef, Q, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from bookings import waiting
 from bookings.availability import Places, look_at
-from bookings.models import Calendar, Entry, EntryKind, EntryQuerySet, Hold, PriceKind, Waiter
+from bookings.models import Calendar, Entry, EntryKind, EntryQuerySet, Hold, PriceKind
 from bookings.wall_time import DAY, moment_of
 
 AGENDA, WEEK, MONTH = "agenda", "week", "month"
@@ -135,13 +136,10 @@ def with_free_places(entries: EntryQuerySet) -> EntryQuerySet:
     expired = Hold.objects.expired().filter(pool=OuterRef("pool")).order_by().values("pool")
     returning = Coalesce(Subquery(expired.annotate(sum=Sum("quantity")).values("sum")), 0)
     noticed = ExpressionWrapper(Value(now) + F("calendar__notice_hours") * Value(timedelta(hours=1)), DateTimeField())
-    waiting = Waiter.objects.filter(
-        status=Waiter.Status.WAITING, entry__pool=OuterRef("pool"), entry__starts_at__gt=now, entry__cancelled_at=None
-    )
     return entries.filter(
         Q(pool__wanted=None) | Q(pool__taken__lt=F("pool__wanted") + returning),
         Q(booking_closes_at__gt=now) | Q(booking_closes_at=None, starts_at__gt=noticed),
-        ~Exists(waiting),
+        ~Q(pool__in=waiting.all_queued()),
         starts_at__gt=now,
         cancelled_at=None,
     )

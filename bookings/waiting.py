@@ -56,10 +56,17 @@ def offer_ends(entry: Entry) -> datetime | None:
 
 def is_queued(pools: Collection[int]) -> set[int]:
     """In which of these pools (by primary key) free places belong to those who wait, and not to the public."""
-    if not pools:
-        return set()
+    return _queued(Q(pool__in=pools)) if pools else set()
+
+
+def all_queued() -> set[int]:
+    """The pools (by primary key) of which `is_queued` says so; in one query, and few entries are waited for."""
+    return _queued(Q())
+
+
+def _queued(which: Q) -> set[int]:
     waiting = Waiter.objects.filter(entry=OuterRef("pk"), status=Waiter.Status.WAITING)
-    entries = Entry.objects.filter(Exists(waiting), pool__in=pools, starts_at__gt=timezone.now())
+    entries = Entry.objects.filter(which, Exists(waiting), starts_at__gt=timezone.now())
     return {entry.pool_id for entry in entries.select_related("calendar") if offer_ends(entry)}
 
 
@@ -285,12 +292,6 @@ def sweep() -> None:
             offer_freed(pool_id)
         except Exception:
             logger.exception("The waiting list of pool %s could not be looked at; the sweep goes on.", pool_id)
-
-
-def close_over() -> None:
-    """Tell those who wait for what is closed or called off, and free what was offered to them."""
-    for pool_id in sorted(_lines_with_something_over()):
-        offer_freed(pool_id)
 
 
 def _lines_with_something_over() -> set[int]:

@@ -45,8 +45,8 @@ def check_caps(basket: Basket, item: CartItem, quantity: int) -> None:
         raise Unavailable(sentence)
 
 
-def check_growth(item: CartItem, quantity: int) -> None:
-    """Raise Unavailable if a scarce line may not claim more than it holds, though there is room for so many.
+def check_growth(item: CartItem) -> None:
+    """Raise Unavailable if a scarce line may not claim more than it holds, though there is room for it.
 
     Asked wherever a cart claims from a pool: for more of a line, for one that lapsed, when carts meet.
     """
@@ -172,7 +172,7 @@ def fit_hold(item: CartItem, quantity: int) -> Hold:
         if hold.claimed_at != item.hold.claimed_at:  # it was over, or given back since it was read
             held = 0
     if quantity > held:
-        check_growth(item, quantity)
+        check_growth(item)
         item.newly_held += quantity - held
     return hold
 

@@ -7,7 +7,7 @@ from bookings import capacity, waiting
 from bookings.models import Hold, Waiter
 from cart.basket import Basket, Unavailable
 from cart.filling import basket_in, check_line, line_for
-from cart.models import Cart, CartItem
+from cart.models import Cart
 
 
 @transaction.atomic
@@ -24,21 +24,23 @@ def take_offer(cart: Cart, waiter: Waiter) -> Basket:
     if not waiter.has_offer or not held[waiter.hold_id or 0].quantity:
         raise Unavailable(_("This offer is over. You may join the waiting list again."))
     offered = held[waiter.hold_id or 0]
-    quantity = item.quantity + offered.quantity
-    check_line(waiter.entry, quantity, waiter.price_wished)
+    check_line(waiter.entry, offered.quantity, waiter.price_wished)
     waiting.mark_taken(waiter)  # before the line has its hold: a hold is somebody's offer, or in somebody's basket
-    item.hold = _put_together(item, held, offered)
+    item.hold = _put_together(held.get(item.hold_id or 0), offered)
     capacity.hand_to_cart(item.hold, waiter.offer_until or item.hold.claimed_at)
-    item.quantity = quantity
+    item.quantity = item.hold.quantity
     item.save()
     if saved is not None:
         saved.delete()
     return basket
 
 
-def _put_together(item: CartItem, held: dict[int, Hold], offered: Hold) -> Hold:
-    """One hold for all of a line: what was offered, and what it has already."""
-    if item.hold_id is None:
+def _put_together(own: Hold | None, offered: Hold) -> Hold:
+    """One hold for all of a line: what was offered, and what it holds itself. What lapsed belongs to the others."""
+    if own is None:
         return offered
-    capacity.join(held[item.hold_id], offered)
-    return held[item.hold_id]
+    if own.is_over:
+        capacity.give_back([own.pk])
+        return offered
+    capacity.join(own, offered)
+    return own

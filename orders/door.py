@@ -6,7 +6,7 @@ until it hears.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -71,11 +71,21 @@ def _answer_once(entry: Entry, booking: Booking | None, typed: str, uuid: UUID, 
         with transaction.atomic():
             scan.save(force_insert=True)
     except IntegrityError:
-        return Scan.objects.get(uuid=uuid)
+        return _repeated(scan, by)
     if booking is not None:
         scan.outcome = _try(entry, booking, by)
         scan.save(update_fields=["outcome"])
     return scan
+
+
+def _repeated(scan: Scan, by: User) -> Scan:
+    """What the scan of this UUID was answered. For another ticket it is another scan, with a UUID made of both: a page
+    that the browser went back to has the old one, and nobody may be let in by the answer that somebody else got."""
+    first = Scan.objects.get(uuid=scan.uuid)
+    if all(getattr(first, name) == getattr(scan, name) for name in ("entry_id", "booking_id", "typed")):
+        return first
+    asked = f"{scan.entry_id} {scan.booking_id} {scan.typed}"
+    return _answer_once(scan.entry, scan.booking, scan.typed, uuid5(scan.uuid, asked), by)
 
 
 def _try(entry: Entry, booking: Booking, by: User) -> Scan.Outcome:

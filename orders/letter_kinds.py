@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from bookings.models import Booking, Entry
 from cartsite.models import Case, Message, kind_of
 from orders import calendar_files, told
-from orders.models import LineAllocation, LineFact, Order, OrderEvent, OrderLine
+from orders.models import LineAllocation, Order, OrderEvent, OrderLine
 from orders.offers import CollectionSlot
 
 # The same as in the room that sends it back: this one may not ask that one.
@@ -58,6 +58,7 @@ def _all_of_it(order: Order, _occurrence: str = "") -> dict[str, Any]:
     return {
         "stalls": told.by_stall(lines),
         "extras": extras,
+        "has_tickets": any(each.codes for each in lines),
         "slots": [(slot, told.window(slot.local_start, slot.local_end)) for slot in _slots_of(extras)],
         "address": getattr(order, "address", None) if any(line.zone for line in extras) else None,
         "taxes": _taxes_of(order),
@@ -139,20 +140,29 @@ def _unless_moved(order: Order, occurrence: str) -> str:
     event = _move_of(order, occurrence)
     if event is None:
         return _("No places were moved.")
-    return _unless_ahead(order, event.data["to"])
+    return "" if "order" in event.data else _unless_ahead(order, event.data["to"])
 
 
 def _moved(order: Order, occurrence: str) -> dict[str, Any]:
-    """Where the places were and where they are; whether the co-operative called off where they were."""
+    """Where the places were and where they are; whether the co-operative called off where they were; and the number
+    of the order that they moved on to, since they cost more there."""
     event = _move_of(order, occurrence)
     data = event.data if event else {}
     before = Entry.objects.select_related("calendar").get(uuid=data["from"])
-    return _at(order, data["to"]) | {
+    into = data.get("order", "")
+    return (_there(data["to"]) if into else _at(order, data["to"])) | {
+        "into": into,
         "quantity": data["quantity"],
         "before": before,
         "was": told.when_is(before),
         "back": Decimal(data.get("back", "0")),
     }
+
+
+def _there(entry: str) -> dict[str, Any]:
+    """An entry, by its UUID, where another order has the places: that one's own mail tells their codes and rule."""
+    to = Entry.objects.select_related("calendar").get(uuid=entry)
+    return {"places": told.Places(to, [], told.when_is(to), rule="")}
 
 
 def _last_move(order: Order) -> str:
@@ -220,7 +230,7 @@ def _unless_cancelled(order: Order, _occurrence: str) -> str:
 
 
 def _has_cancelled_parts(order: Order) -> bool:
-    return LineFact.objects.filter(line__order=order, kind=LineFact.Kind.CANCELLED).exists()
+    return any(each.cancelled for each in told.tell_lines(order))
 
 
 def _what_is_cancelled(order: Order, occurrence: str) -> dict[str, Any]:

@@ -206,7 +206,7 @@ def _write_line(order: Order, wish: Dearer, line: OrderLine, hold: Hold) -> Orde
         total=wish.price * quantity,
         hold=hold,
         cancel_until=rule.cancel_until if may_be_cancelled else None,
-        kept_percent=rule.kept_percent,
+        kept_percent=max(rule.kept_percent, line.kept_percent),  # a penny more does not buy a better rule
     )
     _allocate(bought, bought.total)
     return bought

@@ -4,7 +4,7 @@ A person is known by their account, and by the address they typed: so this can b
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 from django.db import connection
@@ -25,13 +25,18 @@ def hold_still(cart: QuerySet[Cart], user: User | None, email: str) -> set[int]:
     Two orders at once would not see each other. Call it before anything else is locked.
     """
     limited = CartItem.objects.filter(cart__in=cart, saved_at=None, entry__max_per_person__isnull=False)
-    entries = set(limited.values_list("entry_id", flat=True))
+    entries = {entry for entry in limited.values_list("entry_id", flat=True) if entry is not None}
+    hold_still_at(entries, user, email)
+    return entries
+
+
+def hold_still_at(entries: Iterable[int], user: User | None, email: str) -> None:
+    """The same for these entries (by primary keys)."""
     names = [f"address {email.lower()}"] + ([f"user {user.pk}"] if user else [])
     keys = {_lock_key(f"{entry} {name}") for entry in entries for name in names}
     with connection.cursor() as cursor:
         for key in sorted(keys):
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
-    return {entry for entry in entries if entry is not None}
 
 
 def _lock_key(name: str) -> int:
@@ -45,6 +50,11 @@ def find_excess(items: Iterable[CartItem], user: User | None, email: str) -> lis
     for item in items:
         if item.entry is not None and item.entry.max_per_person is not None:
             wanted[item.entry] += item.quantity
+    return find_excess_of(wanted, user, email)
+
+
+def find_excess_of(wanted: Mapping[Entry, int], user: User | None, email: str) -> list[str]:
+    """The same for so many more places at each of these limited entries."""
     has = _count_places({entry.pk for entry in wanted}, user, email) if wanted else Counter()
     return [_say_most(entry) for entry, n in wanted.items() if n + has[entry.pk] > (entry.max_per_person or 0)]
 

@@ -56,12 +56,20 @@ def let_stand(order: Order) -> None:
 
 
 def resume(order: Order) -> bool:
-    """The order comes back: say once more what it is to replace; False if that does not all stand as it did."""
-    for event in order.events.filter(kind=BEGUN):
+    """The locked order comes back: say once more what it is to replace; False if that does not all stand as it did.
+
+    All orders that those places came from are held still with that: call it before anything is claimed.
+    """
+    begun = list(order.events.filter(kind=BEGUN))
+    places = Booking.objects.filter(uuid__in=[uuid for event in begun for uuid in event.data["places"]])
+    before = Order.objects.filter(pk__in=places.values("order_line__order")).order_by("-pk")
+    list(before.select_for_update(no_key=True))
+    for event in begun:
         line = order.lines.get(uuid=event.data["line"])
         old = list(Booking.objects.filter(uuid__in=event.data["places"]))
         if not begin(order, line, old):
             return False
+    lock_before(order)
     return True
 
 

@@ -98,9 +98,9 @@ def revive(order: Order, *, cause: str, by: User | None = None, instead: Instead
         with transaction.atomic():
             if not order.move_to(Order.Status.CONFIRMED, cause=cause, by=by, come_from=come_from):
                 return False
-            _claim_again(lines, entries)
-            if not replacing.resume(order):
+            if not replacing.resume(order):  # it locks other orders, and those come before all holds and pools
                 raise capacity.SoldOut([])  # what it was to replace is gone
+            _claim_again(lines, entries)
             _make_good(order, by=by, instead=instead)
     except capacity.SoldOut:
         order.refresh_from_db(fields=["status"])
@@ -147,10 +147,19 @@ def _make_good(order: Order, *, by: User | None, instead: Instead | None = None)
         for line in wanted
         if line not in in_vain
     )
+    # Its entry may share its pool with others, which still have a use for the room.
+    capacity.give_back(line.hold_id for line in called_off if line.hold_id)
     _free_where_rescheduled(order)
     owe_mail(order, "confirmation", which_time(order, Order.Status.CONFIRMED))
     for before in left:
+        _tell_left(before, order)
         _complete_if_accounted_for(before)
+
+
+def _tell_left(before: Order, order: Order) -> None:
+    """Owe an order the mail about its places that have moved on to another one: its calendar files let go of them."""
+    for event in before.events.filter(kind="place_moved", data__order=order.number):
+        owe_mail(before, "moved", f"moved-{event.pk}")
 
 
 def _free_where_rescheduled(order: Order) -> None:
@@ -300,7 +309,10 @@ def cancel_some(line: OrderLine, quantity: int, *, by: User | None, places: Sequ
     _lock_all_it_holds(lock(line.order_id))
     record_fact(line, LineFact.Kind.CANCELLED, quantity, by=by)
     if line.kind == OrderLine.Kind.ENTRY:
-        capacity.give_back(bookings.call_off(places or last_places(line, quantity)))
+        gone = bookings.call_off(places or last_places(line, quantity))
+        if places and len(gone) != quantity:
+            raise CannotRecord(_("Some of these places do not stand any more."))
+        capacity.give_back(gone)
     else:
         _free_handover(line.order)
 

@@ -1,5 +1,6 @@
 """What mail tells of an order: its lines, and where and when the places of each now are."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,11 +51,18 @@ class Told:
 def tell_lines(order: Order) -> list[Told]:
     """All lines in their order, in the same few queries for any number of them."""
     confirmed = Booking.objects.filter(status=Booking.Status.CONFIRMED).select_related("entry__calendar")
+    moved_on = _count_moved_on(order)
     lines = order.lines.select_related("stall", "entry__calendar", "slot", "zone").with_counts()
     return [
-        Told(line, line.cancelled, _places_of(line), "" if line.entry else _rule_of(line))
+        Told(line, line.cancelled - moved_on[line.pk], _places_of(line), "" if line.entry else _rule_of(line))
         for line in lines.prefetch_related(Prefetch("bookings", confirmed.order_by("entry__starts_at", "pk")))
     ]
+
+
+def _count_moved_on(order: Order) -> Counter[int]:
+    """How many places of each line (by primary key) went to another order: they count as cancelled, but are not."""
+    gone = Booking.objects.filter(order_line__order=order, status=Booking.Status.MOVED, moving_to__isnull=False)
+    return Counter(gone.values_list("order_line", flat=True))
 
 
 def _places_of(line: OrderLine) -> list[Places]:

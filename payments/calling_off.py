@@ -6,7 +6,7 @@ own, which leaves an event on it: so that whoever goes on after a crash, or besi
 """
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -24,10 +24,10 @@ from bookings.models import Booking, Entry, Waiter
 from cart import services as carts
 from cart.models import Cart
 from cartsite.models import User
-from orders import letter_kinds, moving, worth
+from orders import letter_kinds, moving, replacing, worth
 from orders import services as orders
 from orders.models import LineFact, Order, OrderEvent, OrderLine, OrderQuerySet
-from payments import cancelling, refunds, releasing
+from payments import giving_back, refunds, releasing
 from payments.models import Movement, Payment, Refund, RefundBatch
 from payments.refunds import Wish
 
@@ -109,6 +109,7 @@ def _put_right(batch: RefundBatch, key: int) -> None:
     """One order (by primary key), unless somebody else was faster."""
     cart = _cart_for(Order.objects.select_related("user").get(pk=key))
     order = orders.lock(key)
+    replacing.lock_before(order)  # some of its places may have been paid with these; all orders come before all holds
     if not _orders_left(batch).filter(pk=key).exists():
         return
     if order.is_awaiting_payment:
@@ -225,19 +226,23 @@ def _not_accounted_for(standing: list[Booking]) -> list[Booking]:
     return left
 
 
-def _pieces(standing: list[Booking]) -> list[worth.Piece]:
-    """What was paid for these places, by the lines that it was paid with."""
-    by_line = groupby(standing, key=lambda booking: booking.order_line_id)
-    groups = [list(group) for _line, group in by_line]
-    worths = [place for group in groups for place in worth.places_of(group[0].order_line, group)]
-    return [piece for place in worths for piece in place.pieces]
+def _pieces(standing: list[Booking]) -> dict[int, list[worth.Piece]]:
+    """What was paid for these places, in whichever orders; by the orders (primary keys) that have them."""
+    pieces: dict[int, list[worth.Piece]] = {}
+    for _line, group in groupby(standing, key=lambda booking: booking.order_line_id):
+        bookings = list(group)
+        line = bookings[0].order_line
+        for place in worth.places_of(line, bookings):
+            pieces.setdefault(line.order_id, []).extend(place.pieces)
+    return pieces
 
 
 def _is_all_of(order: Order, places: int) -> bool:
-    """Whether nothing of the order would be left, and nothing of it was used."""
+    """Whether nothing of the order would be left, here or with another order, and nothing of it was used."""
     lines = order.lines.filter(kind__in=OrderLine.GOODS).with_counts()
     unused = not orders.sum_facts(order).keys() - {LineFact.Kind.CANCELLED}
-    return unused and places > 0 and sum(line.quantity - line.counted for line in lines) == places
+    is_rest = places > 0 and sum(line.quantity - line.counted for line in lines) == places
+    return unused and is_rest and not worth.carried_by(order)
 
 
 def _call_some_off(order: Order, standing: list[Booking], *, by: User) -> None:
@@ -247,10 +252,9 @@ def _call_some_off(order: Order, standing: list[Booking], *, by: User) -> None:
     capacity.give_back(places.call_off(standing))
 
 
-def _ask_back(batch: RefundBatch, pieces: list[worth.Piece]) -> Decimal:
-    """Ask for these pieces to go back, each from the order that it was paid with; how much must go back by hand."""
-    for key in sorted({piece.line.order_id for piece in pieces}, reverse=True):  # the newest first, as everywhere
-        orders.lock(key)
+def _ask_back(batch: RefundBatch, pieces: Mapping[int, list[worth.Piece]]) -> Decimal:
+    """Ask for these pieces to go back, each from the locked order that it was paid with; how much must go back by
+    hand."""
     by_hand: dict[Order, Decimal] = {}
     for share in _shares(pieces):
         order = share.line.order
@@ -259,24 +263,34 @@ def _ask_back(batch: RefundBatch, pieces: list[worth.Piece]) -> Decimal:
             refunds.request_from_order(order, Wish(share.by_card, batch.reason, batch.made_by, share.line, batch))
     for order, amount in by_hand.items():
         if amount:
-            cancelling.ask_a_person(order, amount, _("It did not come by card: that goes back by hand."))
+            giving_back.ask_a_person(order, amount, _("It did not come by card: that goes back by hand."))
     return sum(by_hand.values(), NOTHING)
 
 
-def _shares(pieces: list[worth.Piece]) -> list[Share]:
-    """What of these pieces can go back to the card and what by hand: of no order more than it has left."""
-    by_line: dict[OrderLine, Decimal] = {}
-    for piece in pieces:
-        by_line[piece.line] = by_line.get(piece.line, NOTHING) + piece.amount
-    left, by_card = _purses({line.order_id for line in by_line})
+def _shares(pieces: Mapping[int, list[worth.Piece]]) -> list[Share]:
+    """What of these pieces can go back to the card and what by hand: of no order more than it has left, nor for its
+    own places what it keeps for those that moved on."""
+    left, by_card = _purses({piece.line.order_id for of_order in pieces.values() for piece in of_order})
+    carried = _carried(pieces)
     shares = []
-    for line, amount in by_line.items():
-        key = line.order_id
-        wanted = min(amount, left[key])
-        to_card = min(wanted, by_card[key])
-        left[key], by_card[key] = left[key] - wanted, by_card[key] - to_card
-        shares.append(Share(line, to_card, wanted - to_card))
+    for own, of_order in pieces.items():
+        for piece in giving_back.by_line(of_order):
+            key = piece.line.order_id
+            kept = carried.get(key, NOTHING) if key == own else NOTHING
+            wanted = max(min(piece.amount, left[key] - kept), NOTHING)
+            to_card = min(wanted, by_card[key])
+            left[key], by_card[key] = left[key] - wanted, by_card[key] - to_card
+            shares.append(Share(piece.line, to_card, wanted - to_card))
     return shares
+
+
+def _carried(keys: Iterable[int]) -> dict[int, Decimal]:
+    """What these orders (by primary keys) keep for places that moved on from them; those with none are left out."""
+    moved_on = Booking.objects.filter(
+        order_line__order__in=list(keys), status=Booking.Status.MOVED, moving_to__isnull=False
+    )
+    some = Order.objects.filter(pk__in=moved_on.values("order_line__order"))
+    return {order.pk: worth.carried_by(order) for order in some}
 
 
 def _purses(keys: Collection[int]) -> tuple[dict[int, Decimal], dict[int, Decimal]]:

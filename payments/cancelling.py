@@ -18,21 +18,21 @@ from itertools import groupby
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Prefetch, QuerySet, Sum, Value
-from django.db.models.functions import Coalesce, Concat
+from django.db.models import Prefetch, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bookings.models import Booking, Entry
-from cartsite.models import Case, User
+from cartsite.models import User
 from orders import replacing
 from orders import services as orders
 from orders.models import LineFact, Order, OrderLine
 from orders.money import round_to_penny
 from orders.worth import Piece, Place, carried_by, paid_for, places_of, take
-from payments import ledger, refunds
-from payments.models import Payment, Refund
-from payments.refunds import CannotRefund, Wish
+from payments import giving_back, ledger
+from payments.giving_back import Purse
+from payments.models import Refund
+from payments.refunds import Wish
 
 NOTHING = Decimal("0.00")
 
@@ -71,10 +71,11 @@ def cancel_order(order: Order, *, by: User, reason: str) -> list[Refund]:
             _("Places were moved from it to another order, which needs its money. Call off the rest of it.")
         )
     replacing.lock_before(order)
-    wishes = [Wish(ledger.money_of(order).net, reason, by), *_from_before(order, reason, by)]
+    money = ledger.money_of(order).net - giving_back.due_by_hand(order)
+    wishes = [Wish(money, reason, by), *_from_before(order, reason, by)]
     if not orders.cancel_confirmed(order, by=by, cause=Order.Closer.STAFF):
         raise CannotCancel(_("It is not confirmed, or something of it was collected or attended already."))
-    return _send_back(order, wishes)
+    return giving_back.send_back(order, wishes)
 
 
 def check_pending(order: Order) -> None:
@@ -90,7 +91,7 @@ def _from_before(order: Order, reason: str, by: User) -> list[Wish]:
     standing = [(line, line.bookings.filter(status=Booking.Status.CONFIRMED)) for line in lines]
     pieces = [piece for line, bookings in standing for place in places_of(line, bookings) for piece in place.pieces]
     before = [piece for piece in pieces if piece.line.order_id != order.pk]
-    return [Wish(piece.amount, reason, by, piece.line) for piece in Purse(order).pay(by_line(before))]
+    return [Wish(piece.amount, reason, by, piece.line) for piece in Purse(order).pay(giving_back.by_line(before))]
 
 
 @transaction.atomic
@@ -115,7 +116,9 @@ def cancel_parts(parts: list[Part], *, by: User, reason: str) -> list[Refund]:
         fees = _handover_too(order, lines, {line.pk: line.cancelled for line in lines})
         pieces += purse.pay(Piece(fee, worth) for fee, worth in fees)
     _owe_mail_about_parts(order)
-    return _send_back(order, [Wish(piece.amount, reason, by, piece.line) for piece in by_line(pieces)])
+    return giving_back.send_back(
+        order, [Wish(piece.amount, reason, by, piece.line) for piece in giving_back.by_line(pieces)]
+    )
 
 
 def _pieces_of(part: Part) -> list[Piece]:
@@ -124,37 +127,7 @@ def _pieces_of(part: Part) -> list[Piece]:
     bookings = part.places or orders.last_places(line, part.quantity)
     if line.kind != OrderLine.Kind.ENTRY or not bookings:
         return [Piece(line, paid_for(line, part.quantity, _called_off(line)))]
-    return by_line(piece for place in places_of(line, bookings) for piece in place.pieces)
-
-
-def by_line(pieces: Iterable[Piece]) -> list[Piece]:
-    """The same money, each line once."""
-    sums: dict[OrderLine, Decimal] = {}
-    for piece in pieces:
-        sums[piece.line] = sums.get(piece.line, NOTHING) + piece.amount
-    return [Piece(line, amount) for line, amount in sums.items()]
-
-
-class Purse:
-    """What is left of the money of an order, and of those that its places came from: nothing goes back beyond that.
-
-    What places that moved on from the order are worth elsewhere stays with it.
-    """
-
-    def __init__(self, order: Order) -> None:
-        self._left = {order.pk: ledger.money_of(order).net - carried_by(order)}
-
-    def pay(self, pieces: Iterable[Piece]) -> list[Piece]:
-        """These pieces, as far as there is money for each."""
-        return [Piece(piece.line, self._pay(piece)) for piece in pieces]
-
-    def _pay(self, piece: Piece) -> Decimal:
-        order = piece.line.order
-        if order.pk not in self._left:
-            self._left[order.pk] = ledger.money_of(order).net
-        amount = max(min(piece.amount, self._left[order.pk]), NOTHING)
-        self._left[order.pk] -= amount
-        return amount
+    return giving_back.by_line(piece for place in places_of(line, bookings) for piece in place.pieces)
 
 
 def _called_off(line: OrderLine) -> int:
@@ -172,35 +145,6 @@ def _cancel_some(part: Part, *, by: User | None) -> None:
 def _owe_mail_about_parts(order: Order) -> None:
     """One mail for all that was called off just now; told apart from other times by the last event of it."""
     orders.owe_mail(order, "cancelled", occurrence=f"part-{order.events.latest('pk').pk}")
-
-
-def _send_back(order: Order, wishes: list[Wish]) -> list[Refund]:
-    """Ask for the money to go back, from the order of the wish's line if it names one; what did not come by card
-    becomes one case for each order."""
-    asked: list[Refund] = []
-    missed: dict[Order, tuple[Decimal, str]] = {}
-    for wish in wishes:
-        if wish.amount <= 0:
-            continue
-        whose = wish.line.order if wish.line else order
-        try:
-            asked += refunds.request_from_order(whose, wish)
-        except CannotRefund as refusal:
-            missed[whose] = missed.get(whose, (NOTHING, ""))[0] + wish.amount, str(refusal)
-    for whose, (amount, why) in missed.items():
-        ask_a_person(whose, amount, why)
-    return asked
-
-
-def ask_a_person(order: Order, missed: Decimal, why: str) -> None:
-    """So much must go back by hand: a case of its own, or on top of what the locked order's open one is about."""
-    what_happened = _("Order %(number)s: something was called off, and its money must go back. %(why)s")
-    said = what_happened % {"number": order.number, "why": why}
-    raised = Coalesce(F("at_stake"), NOTHING) + missed
-    told = Concat("what_happened", Value(f" {said}"))
-    standing = Case.objects.unresolved().filter(kind=Case.Kind.OVERPAID).about(order)
-    if not standing.update(at_stake=raised, what_happened=told):
-        Case.open(Case.Kind.OVERPAID, order, said, at_stake=missed)
 
 
 # --- By the shopper: what it would come to ----------------------------------------------------------------------------
@@ -395,7 +339,9 @@ def plan_for(order: Order, wanted: Mapping[Key, int]) -> Plan:
         fees = _handover_too(order, lines, gone)
         promises += [Promise(fee, fee.quantity, worth, purse.pay([Piece(fee, worth)])) for fee, worth in fees]
     is_whole = all(line.quantity == gone[line.pk] for line in lines) and not carried_by(order)
-    return Plan(offers, promises, is_whole, is_by_card(piece for promise in promises for piece in promise.pieces))
+    return Plan(
+        offers, promises, is_whole, giving_back.is_by_card(piece for promise in promises for piece in promise.pieces)
+    )
 
 
 def _choose(offers: Iterable[Offer], wanted: Mapping[Key, int]) -> list[tuple[Offer, int]]:
@@ -418,7 +364,7 @@ def _promise(offer: Offer, quantity: int, purse: Purse) -> Promise:
     places = offer.places[:quantity]
     back = [piece for place in places for piece in take(place.pieces, place.worth - _kept_of(line, place))]
     worth = sum((place.worth for place in places), NOTHING)
-    return Promise(line, quantity, worth, purse.pay(by_line(back)), offer)
+    return Promise(line, quantity, worth, purse.pay(giving_back.by_line(back)), offer)
 
 
 def _kept(line: OrderLine, quantity: int) -> Decimal:
@@ -443,20 +389,6 @@ def _handover_too(order: Order, lines: list[OrderLine], gone: Mapping[int, int])
     return [(fee, paid_for(fee, fee.quantity, 0)) for fee in fees]
 
 
-def is_by_card(pieces: Iterable[Piece]) -> bool:
-    """Whether all of these can go back to cards."""
-    sums: dict[Order, Decimal] = {}
-    for piece in pieces:
-        sums[piece.line.order] = sums.get(piece.line.order, NOTHING) + piece.amount
-    return all(amount <= by_card(order) for order, amount in sums.items())
-
-
-def by_card(order: Order) -> Decimal:
-    """How much of the order's money can go back to cards."""
-    captured = order.payments.filter(status=Payment.Status.CAPTURED)
-    return sum((ledger.refundable(payment) for payment in captured), NOTHING)
-
-
 # --- By the shopper: doing it -----------------------------------------------------------------------------------------
 
 
@@ -477,14 +409,8 @@ def cancel_for_shopper(order: Order, wanted: Mapping[Key, int], *, agreed: str, 
         orders.cancel_confirmed(order, by=by, cause=Order.Closer.SHOPPER)
     else:
         _cancel_promised(order, plan, by=by)
-    send_back_approved(order, wishes)
+    giving_back.send_back_approved(order, wishes)
     return plan
-
-
-def send_back_approved(order: Order, wishes: list[Wish]) -> None:
-    """Send money back that was promised to the shopper: nobody has to approve it any more."""
-    for refund in _send_back(order, wishes):
-        refunds.approve(refund, by=None)
 
 
 def _cancel_promised(order: Order, plan: Plan, *, by: User | None) -> None:

@@ -1,6 +1,7 @@
 """What happened to money after it came: refunds and chargebacks, as SumUp's own events tell."""
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -136,7 +137,7 @@ def mark_failed(order: Order, refund: Refund, why: str) -> None:
 def settle_what_is_over(order: Order) -> None:
     """Resolve the cases about money that was too much, where it has gone back or the locked order's sum is right."""
     is_right = order.movements.all().net() == (order.total if order.is_sold else ledger.NOTHING)
-    if order.is_sold and order.lines.filter(total__gt=0, facts__kind=LineFact.Kind.CANCELLED).exists():
+    if order.is_sold and _has_lost_worth(order):
         is_right = False  # its total is more than what is left of it comes to: a person decides
     for payment in order.payments.filter(status=Payment.Status.CAPTURED):
         if is_right or payment.movements.all().net() <= 0:
@@ -145,6 +146,12 @@ def settle_what_is_over(order: Order) -> None:
         Case.settle(Case.Kind.OVERPAID, order, _("The order's sum is right again."))
     for line in order.lines.filter(refunds__status=Refund.Status.DONE):
         Case.settle(Case.Kind.ENTRY_CANCELLED, line, _("The money has gone back."))
+
+
+def _has_lost_worth(order: Order) -> bool:
+    """Whether something of it was called off, or moved to where it costs less."""
+    called_off = Q(total__gt=0, facts__kind=LineFact.Kind.CANCELLED)
+    return order.lines.filter(called_off | Q(bookings__given_back__gt=0)).exists()
 
 
 def _settle(payment: Payment, note: str) -> None:

@@ -21,7 +21,7 @@ from orders import replacing, rules
 from orders import services as orders
 from orders.models import Order, OrderLine
 from orders.worth import paid_for, places_of
-from payments import cancelling, events, ledger, moving, refunds, schedule
+from payments import events, giving_back, ledger, moving, refunds, schedule
 from payments.models import Payment
 from payments.refunds import CannotRefund, Wish
 
@@ -175,7 +175,7 @@ def take_other_dates(case: Case, chosen: Mapping[str, str], *, by: User | None) 
     except capacity.SoldOut:
         raise CannotTake(_("Somebody waits for these places. Please look again.")) from None
     wishes = [wish for line, to in instead.items() for wish in _settle_in(order, line, to, by=by)]
-    cancelling.send_back_approved(order, wishes)
+    giving_back.send_back_approved(order, wishes)
     case.resolve(by=by, note=_("The shopper took another date."))
     for other in order.payments.live():
         schedule.look_soon(other.pk)

@@ -21,13 +21,14 @@ from django.utils.translation import gettext as _
 from bookings import capacity, waiting
 from bookings.models import Booking, Entry, PriceKind
 from cartsite.models import User
-from orders import moving, replacing
+from orders import moving, per_person, replacing
 from orders import services as orders
-from orders.models import Order, OrderLine
+from orders.models import Order, OrderContact, OrderLine
 from orders.moving import CannotMove
 from orders.worth import Piece, Place, places_of, take
-from payments import cancelling
-from payments.cancelling import Key, Purse
+from payments import cancelling, giving_back
+from payments.cancelling import Key
+from payments.giving_back import Purse
 from payments.refunds import Wish
 
 NOTHING = Decimal("0.00")
@@ -236,8 +237,21 @@ def plan_for(order: Order, key: Key, quantity: int, to: int) -> Plan:
     move = Move(offer, quantity, entry, price_at(offer.line, entry))
     if why_not := _why_not(move, waiting.is_queued({entry.pool_id})):
         raise CannotMove(why_not)
+    _check_per_person(order, move)
     pieces = _pieces_back(order, move)
-    return Plan(move, pieces, cancelling.is_by_card(piece for place in pieces for piece in place))
+    return Plan(move, pieces, giving_back.is_by_card(piece for place in pieces for piece in place))
+
+
+def _check_per_person(order: Order, move: Move) -> None:
+    """Raise CannotMove if whoever ordered would have more places there than one person may."""
+    wanted = {move.to: move.quantity} if move.to.max_per_person is not None else {}
+    if reasons := per_person.find_excess_of(wanted, order.user, _email_of(order)):
+        raise CannotMove(*reasons)
+
+
+def _email_of(order: Order) -> str:
+    contact = OrderContact.objects.filter(order=order).first()
+    return contact.email if contact else ""
 
 
 def _pieces_back(order: Order, move: Move) -> list[list[Piece]]:
@@ -257,6 +271,8 @@ def move_for_shopper(
     What goes back is approved with that; what cannot go back by card becomes an `overpaid` case. Raises CannotMove with
     nothing moved; so a second click, or somebody who was faster, never moves or pays anything twice.
     """
+    if Entry.objects.filter(pk=to, max_per_person__isnull=False).exists():
+        per_person.hold_still_at([to], order.user, _email_of(order))  # before all else: so does whoever orders
     order = orders.lock(order.pk)
     replacing.lock_before(order)
     plan = plan_for(order, key, quantity, to)
@@ -282,9 +298,9 @@ def _go(order: Order, plan: Plan, *, by: User | None) -> None:
     moving.move_in_place(_bookings(move.places), move.to, by=by, cause=Order.Closer.SHOPPER, back=plan.by_place)
     if move.to.pool_id != move.offer.entry.pool_id:
         waiting.refuse_if_queued([move.to.pool_id])
-    pieces = cancelling.by_line(piece for place in plan.pieces for piece in place)
+    pieces = giving_back.by_line(piece for place in plan.pieces for piece in place)
     why = _("The shopper moved it to a cheaper date.")
-    cancelling.send_back_approved(order, [Wish(piece.amount, why, None, piece.line) for piece in pieces])
+    giving_back.send_back_approved(order, [Wish(piece.amount, why, None, piece.line) for piece in pieces])
 
 
 def _buy(move: Move, *, by: User | None) -> Order:

@@ -283,7 +283,7 @@ def test_a_line_of_anothers_basket_is_as_one_that_does_not_exist(
         for method in ("GET", "POST"):
             answers = [
                 ask(
-                    client, method, reverse(name, args=[item]), str(item),
+                    client, method, reverse(name, args=[item]), f"/{item}/", f"%2F{item}%2F",
                     data="quantity=0", content_type="application/x-www-form-urlencoded",
                 )
                 for item in (their_item.pk, 987654321)
@@ -413,8 +413,9 @@ def test_there_is_no_door_for_those_who_do_not_work_at_it(
     staff, promoted = UserFactory(is_staff=True), UserFactory()
     promoted.user_permissions.add(Permission.objects.get(codename="check_in"))
     for person in (staff, promoted):
-        strangers[person.username] = Client()
-        strangers[person.username].force_login(person)
+        client = Client()
+        client.force_login(person)
+        strangers[str(person.username)] = client
     booking = Booking.objects.filter(order_line__order=theirs)[0]
     posted = {"code": booking.code, "booking": str(booking.uuid), "scan": str(uuid.uuid4()), "came": "yes"}
     before = all_rows()

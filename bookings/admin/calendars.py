@@ -1,9 +1,10 @@
 """The back office: calendars with their rules and questions, and what entries need for themselves alone."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import StackedInline
 
@@ -29,6 +30,9 @@ class QuestionInline(StackedInline):
 
 
 class CalendarForm(ArchivableForm):
+    # Ten years: whoever typed more mistyped it, and no date could be reckoned from it.
+    MOST: ClassVar = {"notice_hours": 87_600, "cancel_hours": 87_600, "move_hours": 87_600, "horizon_days": 3_650}
+
     class Meta:
         model = Calendar
         fields = ["name", "slug", "stall", "description", "place", "time_zone", "picture"]
@@ -36,6 +40,13 @@ class CalendarForm(ArchivableForm):
             "time_zone": _("Where it is, such as Europe/London. Its times are those of the clock on the wall there."),
             "kept_percent": _("Per cent of what was paid for the place. Shoppers see it before they buy."),
         }
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        for name, most in self.MOST.items():
+            if (data.get(name) or 0) > most:
+                self.add_error(name, _now("Please give %(most)d at most: that is ten years.") % {"most": most})
+        return data
 
 
 @admin.register(Calendar)

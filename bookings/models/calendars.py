@@ -1,6 +1,7 @@
 """Time: calendars, what recurs in them, and the dated things that people book."""
 
 import uuid
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Self
@@ -267,6 +268,10 @@ class Entry(Offered):
 
     def get_absolute_url(self) -> str:
         return reverse("bookings:entry", args=[self.pk])
+
+    def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
+        """Also in a form without what says whether it stands: nobody can judge who has the resource without that."""
+        super().validate_constraints(set(exclude or ()) - {"cancelled_at", "archived_at"})
 
     @property
     def opens_at(self) -> datetime | None:

@@ -25,7 +25,7 @@ from cartsite.templatetags.shop import in_words, local_day, local_time
 from orders import services as orders
 from orders.models import Order, OrderLine
 from orders.worth import carried_by
-from payments import cancelling, casework, ledger, refunds, releasing
+from payments import cancelling, casework, giving_back, ledger, refunds, releasing
 from payments.cancelling import Part
 from payments.desk import fields, money_states, steps
 from payments.models import Refund
@@ -203,9 +203,7 @@ def free_for_card(order: Order) -> Decimal:
     Not what must go back by hand already (the order's open `overpaid` case), nor what places that moved on to another
     order are worth there.
     """
-    by_hand = Case.objects.unresolved().filter(kind=Case.Kind.OVERPAID).about(order)
-    spoken_for = by_hand.aggregate(sum=Sum("at_stake"))["sum"] or Decimal(0)
-    left = ledger.money_of(order).net - spoken_for - carried_by(order)
+    left = ledger.money_of(order).net - giving_back.due_by_hand(order) - carried_by(order)
     return max(min(money_states.by_card(order), left), Decimal(0))
 
 

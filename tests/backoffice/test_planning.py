@@ -583,6 +583,18 @@ def test_a_calendar_keeps_its_rules_and_questions(staff_client: Client, chapel: 
     assert (Question.objects.get().calendar, Question.objects.get().series) == (chapel, None)
 
 
+@pytest.mark.parametrize("rule", ["notice_hours", "horizon_days", "cancel_hours", "move_hours"])
+def test_a_rule_from_which_no_date_can_be_reckoned_is_refused(staff_client: Client, chapel: Calendar, rule: str) -> None:
+    form = typed_into(staff_client.get(page_of(chapel))) | {rule: "2147483647"}
+    before = Calendar.objects.values().get(pk=chapel.pk)
+
+    answer = staff_client.post(page_of(chapel), form)
+
+    assert answer.status_code == 200
+    assert "that is ten years" in text_of(answer)
+    assert Calendar.objects.values().get(pk=chapel.pk) == before
+
+
 def test_the_zone_of_a_calendar_with_entries_stays(staff_client: Client, pottery: Series) -> None:
     page = staff_client.get(page_of(pottery.calendar)).content.decode()
 

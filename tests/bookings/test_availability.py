@@ -12,6 +12,7 @@ from time_machine import travel
 
 from bookings import capacity
 from bookings.availability import FEW, State, look_at
+from bookings.browsing import with_free_places
 from bookings.models import Entry, Hold, Waiter
 from tests.cart.queries import asked
 from tests.factories import CalendarFactory, EntryFactory
@@ -132,6 +133,16 @@ def test_what_is_free_while_somebody_waits_is_not_offered_to_the_public() -> Non
         assert "2 places are free, but they go to those on the waiting list first." in words_of(page.content)
         assert b"add-e" not in page.content
         assert "bookings/_join.html" in [template.name for template in page.templates]
+
+
+def test_what_nobody_could_be_offered_any_more_is_for_whoever_comes_and_is_found_as_free() -> None:
+    """One waits for an entry of the room whose booking ends in a moment; the room's other entry is still on sale."""
+    closing = EntryFactory.create(places=2, booking_closes_at=timezone.now() + timedelta(minutes=5))
+    sibling = EntryFactory.create(calendar=closing.calendar, pool=closing.pool)
+    wait(closing)
+
+    assert look_at([sibling])[sibling.pk].can_be_added
+    assert sibling in with_free_places(Entry.objects.all())
 
 
 @pytest.mark.parametrize("status", [status for status in Waiter.Status if status != Waiter.Status.WAITING])

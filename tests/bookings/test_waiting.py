@@ -285,7 +285,6 @@ def test_looking_again_changes_nothing(clock: Traveller) -> None:
     before = all_rows()
 
     waiting.sweep()
-    waiting.close_over()
 
     assert waiting.offer_freed(entry.pool_id) == []
     assert all_rows() == before
@@ -319,8 +318,8 @@ def test_who_waits_for_something_called_off_is_told_once_and_what_was_offered_is
     waiting.sweep()
     Entry.objects.filter(pk=entry.pk).update(cancelled_at=timezone.now())
 
-    waiting.close_over()
-    waiting.close_over()
+    waiting.sweep()
+    waiting.sweep()
 
     assert statuses(ada, bob, cleo) == ["closed", "closed", "offered"]
     assert owed("waiting_closed") == ["ada", "bob"]
@@ -458,6 +457,25 @@ def test_it_joins_the_line_that_the_basket_has_already(fill_cart: Fill, clock: T
     (item,) = basket.items
     assert (item.quantity, item.is_held, item.hold_expired) == (3, True, False)
     assert Pool.objects.get(pk=entry.pool_id).taken == 3
+
+
+@pytest.mark.parametrize("given_back", [False, True])
+def test_a_line_that_lapsed_is_as_many_as_were_offered(fill_cart: Fill, clock: Traveller, *, given_back: bool) -> None:
+    entry = EntryFactory.create(places=4)
+    cart, _token = fill_cart((entry, 3))
+    sold = capacity.claim(entry.pool_id, 1, None)
+    waiter = join(entry, "ada", 1)
+    free(sold)
+    waiting.offer_freed(entry.pool_id)
+    clock.shift(timedelta(minutes=20))
+    if given_back:
+        capacity.give_expired_back()
+
+    basket = take_offer(cart, waiter)
+
+    (item,) = basket.items
+    assert (item.quantity, item.is_held, item.hold_expired) == (1, True, False)
+    assert Pool.objects.get(pk=entry.pool_id).taken == 1
 
 
 def test_an_offer_of_one_of_the_other_prices_is_put_in_at_that_price(fill_cart: Fill) -> None:

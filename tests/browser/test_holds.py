@@ -58,7 +58,8 @@ def told(page: Page) -> list[str]:
 def shot(page: Page, name: str) -> None:
     if folder := os.environ.get("SHOTS"):
         js = page.evaluate("document.querySelector('#cart-badge') !== null")
-        page.screenshot(path=f"{folder}/{name}-{page.viewport_size['width']}-{js}.png", full_page=True)
+        width = page.evaluate("window.innerWidth")
+        page.screenshot(path=f"{folder}/{name}-{width}-{js}.png", full_page=True)
 
 
 # --- Kept longer ------------------------------------------------------------------------------------------------------

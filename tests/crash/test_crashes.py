@@ -8,7 +8,18 @@ import pytest
 
 from cartsite.models import Message
 from payments.models import Refund
-from tests.crash.killing import Failpoint, die_at, list_failpoints
+from tests.crash.booking import (
+    CallEntryOffAndMove,
+    CheckIn,
+    ConfirmMove,
+    Move,
+    MoveToDearer,
+    OfferFreed,
+    Reschedule,
+    TakeOffer,
+    UndoCheckIn,
+)
+from tests.crash.killing import END, Failpoint, die_at, list_failpoints
 from tests.crash.plays import (
     ApproveBatch,
     CallEntryOff,
@@ -78,6 +89,22 @@ DEATHS: list[tuple[type[Play], str, Failpoint]] = [
     (CallEntryOff, "all orders are put right", Failpoint("calling_off._finish", "RefundBatch.objects.filter(")),
     (ApproveBatch, "refunds are approved, not committed", Failpoint("calling_off.approve", "OrderEvent.objects")),
     (ApproveBatch, "all is approved", Failpoint("calling_off.approve", "return len(")),
+    (Move, "the old place is over, the new one is not there", Failpoint("moving._hold_there", "capacity.give_back(")),
+    (Move, "it is moved, no money is asked for", Failpoint("moving._go", "if move.to.pool_id")),
+    (Move, "all is written, not committed", Failpoint("moving.move_for_shopper", "return plan, None")),
+    (MoveToDearer, "the new order is written, not committed", Failpoint("moving._buy", "return order")),
+    (ConfirmMove, "the old place is over, not committed", Failpoint("replacing.take_over", "capacity.give_back(")),
+    (ConfirmMove, "the new place is issued, not committed", Failpoint("services._make_good", "for before in left")),
+    (CallEntryOffAndMove, "all are moved, not committed", Failpoint("calling_off._move", "return True")),
+    (Reschedule, "its time is changed, nobody is told", Failpoint("rescheduling.reschedule", "_tell(")),
+    (Reschedule, "all is written, not committed", Failpoint("rescheduling.reschedule", "return len(")),
+    (CheckIn, "the scan is written, without its answer", Failpoint("door._answer_once", "if booking is not None:")),
+    (CheckIn, "they are let in, not committed", Failpoint("door._answer_once", "return scan")),
+    (UndoCheckIn, "the scan is taken back, its place is not", Failpoint("door.undo", "return _take_back(")),
+    (OfferFreed, "it is held, and offered to nobody", Failpoint("waiting._make_offer", "waiter.status,")),
+    (OfferFreed, "it is offered, not committed", Failpoint("waiting.offer_freed", END)),
+    (TakeOffer, "it is neither an offer nor in the basket", Failpoint("offers.take_offer", "capacity.hand_to_cart(")),
+    (TakeOffer, "it is in the basket, not committed", Failpoint("offers.take_offer", "return basket")),
     (SignIn, "lines are gone here, and not there yet", Failpoint("merging._take_over", "other.merged_into = cart")),
     (SignIn, "the cookie is burnt, not committed", Failpoint("merging._renew_token", "return token")),
     (Undo, "the lines are in neither cart", Failpoint("undoing._part", "_share_out(")),

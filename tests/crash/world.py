@@ -13,6 +13,7 @@ from django.core.cache import cache
 from django.core.management import call_command
 from time_machine import TimeMachineFixture
 
+from bookings import waiting
 from bookings.models import Entry
 from cart.models import Product
 from cartsite.models import Case, Message, User
@@ -69,6 +70,7 @@ class World:
         refunds.sweep()
         late.send_back_by_itself()
         history.sweep()
+        waiting.sweep()
         mail.send_owed()
         Case.wake_up()
 

@@ -87,7 +87,9 @@ def _mail() -> Iterator[str]:
         yield f"the mail {message.kind} is still owed: {message.last_error}"
     for message in Message.objects.filter(status=Message.Status.FAILED):
         about = Case.objects.filter(kind=Case.Kind.MAIL_FAILED, subject_uuid=message.subject_uuid)
-        if not about.exists():
+        # Who waits and cannot be told is let go.
+        let_go = Waiter.objects.filter(uuid=message.subject_uuid).exclude(pk__in=Waiter.objects.active())
+        if not about.exists() and not let_go.exists():
             yield f"the mail {message.kind} has failed, and nobody was told"
 
 

@@ -369,7 +369,7 @@ def test_placing_costs_three_statements_more_where_somebody_is_asked(fill_cart: 
             entries = [EntryFactory(calendar__ask_names=is_asked) for _ in range(lines)]
             questions = [ask(entry, "Diet?") for entry in entries if is_asked]
             cart, token = fill_cart(*((entry, 2) for entry in entries))
-            said = {}
+            said: dict[str, str] = {}
             for item, question in zip(cart.items.order_by("pk"), questions, strict=False):
                 for n in (1, 2):
                     said |= {place_field(item, n): "Ada", place_field(item, n, question): "nuts"}

@@ -51,7 +51,7 @@ def codes(order: Order) -> list[str]:
 
 def told(order: Order, diet: Question, *guests: tuple[str, str]) -> dict[str, str]:
     """What a browser sends: a name and an answer for each place."""
-    fields = {}
+    fields: dict[str, str] = {}
     for code, (name, answer) in zip(codes(order), guests, strict=False):
         fields |= {f"place-{code}-name": name, f"place-{code}-{diet.uuid}": answer}
     return fields

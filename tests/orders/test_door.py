@@ -189,6 +189,26 @@ def test_a_scan_that_is_sent_again_gets_the_same_answer(sold: Order, workshop: E
     assert all_rows() == before
 
 
+def test_another_ticket_with_the_uuid_of_a_scan_before_is_another_scan(
+    sold: Order, workshop: Entry, val: User
+) -> None:
+    """A page without a script, to which the browser went back, sends its old UUID."""
+    (ada, bob), uuid = places_of(sold), uuid4()
+    door.check_in(workshop, ada.code, uuid, by=val)
+
+    scans = [
+        door.check_in(workshop, "NOT A CODE", uuid, by=val),
+        door.check_in(workshop, bob.code, uuid, by=val),
+        door.check_in(workshop, bob.code, uuid, by=val),
+        door.let_in(bob, uuid, by=val),
+    ]
+
+    assert [each.outcome for each in scans] == ["unknown", "welcome", "welcome", "already_in"]
+    assert [each.booking for each in scans] == [None, bob, bob, bob]
+    assert Scan.objects.count() == 4
+    assert facts_of(sold) == [("attended", 1), ("attended", 1)]
+
+
 def test_an_answer_stays_what_it_was_whatever_happened_since(sold: Order, workshop: Entry, val: User) -> None:
     booking, uuid = places_of(sold)[0], uuid4()
     Booking.objects.update(status="cancelled")

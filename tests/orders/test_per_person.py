@@ -196,5 +196,5 @@ def test_of_two_orders_at_once_only_one_passes(fill_cart: Fill, kiln: Entry, sho
 
     outcomes = run_at_once(*orders)
 
-    assert sorted(type(outcome.error) for outcome in outcomes if outcome.error) == [CannotPlace]
+    assert [type(outcome.error) for outcome in outcomes if outcome.error] == [CannotPlace]
     assert Order.objects.count() == 1

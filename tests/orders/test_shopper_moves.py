@@ -151,9 +151,10 @@ def test_whoever_would_rather_stay_gets_no_basket(paid: Order, workshop: Entry) 
 def test_what_cannot_be_is_said(paid: Order, workshop: Entry, typed: dict[str, str]) -> None:
     to = another(workshop, "30.00")
     client = holder_of(paid)
+    asked = {"to": str(to.pk)} | typed
     before = all_rows()
 
-    answers = [client.get(path_of(paid), {"to": to.pk} | typed), client.post(path_of(paid), {"to": to.pk} | typed)]
+    answers = [client.get(path_of(paid), asked), client.post(path_of(paid), asked)]
 
     assert [answer.status_code for answer in answers] == [422, 302]
     assert all_rows() == before

@@ -1,5 +1,5 @@
 from tests.payments.test_moving import *  # noqa
-from tests.payments.test_moving import date, shop, paid  # noqa
+from tests.payments.test_moving import date, shop, paid, _expire, _cover  # noqa
 from payments import calling_off, events
 from payments.models import RefundBatch
 from django.test.utils import CaptureQueriesContext

@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 
+from tests.crash.booking import BOOKING
 from tests.crash.conftest import letters, world  # noqa: F401 - fixtures
 from tests.crash.killing import Failpoint, list_failpoints
 from tests.crash.plays import PLAYS, Play, perform
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 MOST_SHOWN = 5
 
 
-@pytest.mark.parametrize("kind", [*PLAYS, *SHOPPING], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [*PLAYS, *SHOPPING, *BOOKING], ids=lambda kind: kind.__name__)
 def test_a_process_may_die_at_any_line(
     world: World,  # noqa: F811
     kind: type[Play],

@@ -1,0 +1,111 @@
+"""Money that goes back for places and goods: how much there is for it, to the card where it can, else by hand.
+
+What was paid for a place by way of an order before goes back from that one.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from django.db.models import F, Sum, Value
+from django.db.models.functions import Coalesce, Concat
+from django.utils.translation import gettext as _
+
+from cartsite.models import Case
+from orders.models import Order, OrderLine
+from orders.worth import Piece, carried_by
+from payments import ledger, refunds
+from payments.models import Payment, Refund
+from payments.refunds import CannotRefund, Wish
+
+NOTHING = Decimal("0.00")
+
+
+# --- How much there is ------------------------------------------------------------------------------------------------
+
+
+def by_line(pieces: Iterable[Piece]) -> list[Piece]:
+    """The same money, each line once."""
+    sums: dict[OrderLine, Decimal] = {}
+    for piece in pieces:
+        sums[piece.line] = sums.get(piece.line, NOTHING) + piece.amount
+    return [Piece(line, amount) for line, amount in sums.items()]
+
+
+class Purse:
+    """What is left of the money of an order, and of those that its places came from: nothing goes back beyond that.
+
+    What places that moved on from the order are worth elsewhere stays with it.
+    """
+
+    def __init__(self, order: Order) -> None:
+        self._left = {order.pk: ledger.money_of(order).net - carried_by(order)}
+
+    def pay(self, pieces: Iterable[Piece]) -> list[Piece]:
+        """These pieces, as far as there is money for each."""
+        return [Piece(piece.line, self._pay(piece)) for piece in pieces]
+
+    def _pay(self, piece: Piece) -> Decimal:
+        order = piece.line.order
+        if order.pk not in self._left:
+            self._left[order.pk] = ledger.money_of(order).net
+        amount = max(min(piece.amount, self._left[order.pk]), NOTHING)
+        self._left[order.pk] -= amount
+        return amount
+
+
+def is_by_card(pieces: Iterable[Piece]) -> bool:
+    """Whether all of these can go back to cards."""
+    sums: dict[Order, Decimal] = {}
+    for piece in pieces:
+        sums[piece.line.order] = sums.get(piece.line.order, NOTHING) + piece.amount
+    return all(amount <= by_card(order) for order, amount in sums.items())
+
+
+def by_card(order: Order) -> Decimal:
+    """How much of the order's money can go back to cards."""
+    captured = order.payments.filter(status=Payment.Status.CAPTURED)
+    return sum((ledger.refundable(payment) for payment in captured), NOTHING)
+
+
+def due_by_hand(order: Order) -> Decimal:
+    """What of the order's money must go back by hand already, as its open `overpaid` case says."""
+    standing = Case.objects.unresolved().filter(kind=Case.Kind.OVERPAID).about(order)
+    return standing.aggregate(sum=Sum("at_stake"))["sum"] or NOTHING
+
+
+# --- Sending it back -------------------------------------------------------------------------------------------------
+
+
+def send_back(order: Order, wishes: list[Wish]) -> list[Refund]:
+    """Ask for the money to go back, from the order of the wish's line if it names one; what did not come by card
+    becomes one case for each order."""
+    asked: list[Refund] = []
+    missed: dict[Order, tuple[Decimal, str]] = {}
+    for wish in wishes:
+        if wish.amount <= 0:
+            continue
+        whose = wish.line.order if wish.line else order
+        try:
+            asked += refunds.request_from_order(whose, wish)
+        except CannotRefund as refusal:
+            missed[whose] = missed.get(whose, (NOTHING, ""))[0] + wish.amount, str(refusal)
+    for whose, (amount, why) in missed.items():
+        ask_a_person(whose, amount, why)
+    return asked
+
+
+def ask_a_person(order: Order, missed: Decimal, why: str) -> None:
+    """So much must go back by hand: a case of its own, or on top of what the locked order's open one is about."""
+    what_happened = _("Order %(number)s: something was called off, and its money must go back. %(why)s")
+    said = what_happened % {"number": order.number, "why": why}
+    raised = Coalesce(F("at_stake"), NOTHING) + missed
+    told = Concat("what_happened", Value(f" {said}"))
+    standing = Case.objects.unresolved().filter(kind=Case.Kind.OVERPAID).about(order)
+    if not standing.update(at_stake=raised, what_happened=told):
+        Case.open(Case.Kind.OVERPAID, order, said, at_stake=missed)
+
+
+def send_back_approved(order: Order, wishes: list[Wish]) -> None:
+    """Send money back that was promised to the shopper: nobody has to approve it any more."""
+    for refund in send_back(order, wishes):
+        refunds.approve(refund, by=None)
