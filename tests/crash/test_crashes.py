@@ -79,7 +79,7 @@ DEATHS: list[tuple[type[Play], str, Failpoint]] = [
     (Place, "it is held, nothing is written", Failpoint("placing.place", "order = _write_order(")),
     (Place, "all is written, not committed", Failpoint("placing.place", "return order, True")),
     (PlaceForNothing, "it is confirmed, not committed", Failpoint("placing.place", "return order, True")),
-    (CallOff, "it is called off, no money is asked for", Failpoint("cancelling._send_back", "asked, missed")),
+    (CallOff, "it is called off, no money is asked for", Failpoint("giving_back.send_back", "asked: list")),
     (CallOff, "the money is asked for, not approved", Failpoint("refunds.approve", "now = timezone.now()")),
     (CallAllOff, "some of it is approved", Failpoint("cancelling.cancel_for_shopper", "refunds.approve(", 2)),
     (CallEntryOff, "it is begun, not committed", Failpoint("calling_off.begin", "return RefundBatch.objects.create(")),

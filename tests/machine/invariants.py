@@ -4,9 +4,13 @@ Each query finds what breaks its rule: it must find nothing. What the database's
 keys, checks) is not asked again; rules about what a single call does (13, 14, 15) are checked by the rules that call.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from django.db import connection
+
+from bookings import waiting
+from bookings.models import Waiter
 
 CAME_IN = "('capture', 'cash')"
 SHOPPERS = "('capture', 'refund', 'chargeback', 'cash')"
@@ -300,6 +304,16 @@ def find_breaches() -> list[tuple[str, str]]:
     with connection.cursor() as cursor:
         cursor.execute(ALL)
         return [(str(rule), str(what)) for rule, what in cursor.fetchall()]
+
+
+def find_passed_over(offered: Collection[int]) -> list[str]:
+    """Who (by primary key) was just offered a place, though somebody before them in the line waits who could be."""
+    wrong = []
+    for waiter in Waiter.objects.filter(pk__in=offered).select_related("entry"):
+        before = Waiter.objects.in_turn().filter(entry__pool=waiter.entry.pool_id, place__lt=waiter.place)
+        could = [other.pk for other in before.select_related("entry__calendar") if waiting.offer_ends(other.entry)]
+        wrong += [f"waiter {waiter.pk} was offered what {could} wait for"] if could else []
+    return wrong
 
 
 class Memory:

@@ -11,15 +11,13 @@ from django.db import connection
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant
 
-from bookings import waiting
-from bookings.models import Waiter
 from orders.models import Order
 from payments.models import Payment, Refund
 from payments.simulator.checkouts import CheckoutStatus
 from tests.machine import ledger_of_steps
 from tests.machine.adversary import Adversary
 from tests.machine.baskets import LINES, WHO, Baskets
-from tests.machine.invariants import Memory, find_breaches
+from tests.machine.invariants import Memory, find_breaches, find_passed_over
 from tests.machine.ledger_of_steps import Step
 from tests.machine.money_back import find_wrong_money_back
 from tests.machine.quiet import clear_the_desk, find_loose_ends, let_all_come_to_rest
@@ -114,10 +112,7 @@ class Machine(Staff, Timers, Adversary):
     def _check_turns(self, steps: list[Step]) -> None:
         """Nobody is offered a place while somebody before them in the line waits, who could be."""
         offered = [step.row_id for step in steps if step.name == "waiter: waiting -> offered"]
-        for waiter in Waiter.objects.filter(pk__in=offered).select_related("entry"):
-            line = Waiter.objects.in_turn().filter(entry__pool=waiter.entry.pool_id, place__lt=waiter.place)
-            passed_over = [other.pk for other in line.select_related("entry__calendar") if _can_wait(other)]
-            assert not passed_over, f"Waiter {waiter.pk} was offered what {passed_over} wait for"
+        assert not (wrong := find_passed_over(offered)), wrong
 
     def _check_refunds_sent(self) -> None:
         """10: no machine ever sends a refund twice."""
@@ -146,11 +141,6 @@ class Machine(Staff, Timers, Adversary):
         assert not (ends := find_loose_ends(self.world)), ends
         clear_the_desk(self.world)
         self.nothing_is_broken()
-
-
-def _can_wait(waiter: Waiter) -> bool:
-    """Whether what they wait for can be offered to them."""
-    return waiting.offer_ends(waiter.entry) is not None
 
 
 LET_GO = {f"order: {Order.Status.AWAITING_PAYMENT} -> {end}" for end in (Order.Status.EXPIRED, Order.Status.CANCELLED)}

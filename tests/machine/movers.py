@@ -44,26 +44,27 @@ class Movers(SecondThoughts):
     @act(who=WHO, bread=BREAD, quantity=PLACES, where=st.tuples(DICE, DICE), fate=FATE)
     def buy_and_move(self, who: int, bread: int, quantity: int, where: tuple[int, int], fate: str) -> None:
         """And then once more, perhaps from the order that paid for the first time."""
-        order = self._buy_one(who, bread, quantity)
-        there = self._move(order, where[0], quantity, fate)
-        if there.status == Order.Status.CONFIRMED:
-            self.quietly(self._move_once_more, there, where[1], fate)
+        self._buy_one(who, bread, quantity)
+        self.quietly(self._move_twice, where, quantity, fate)
+
+    def _move_twice(self, where: tuple[int, int], quantity: int, fate: str) -> None:
+        there = self._move(self.placed[-1].order, where[0], quantity, fate)
+        self._move(there, where[1], 1, fate)
+        self.coverage.rules["moved twice"] += 1
 
     @act(who=WHO, bread=BREAD, where=DICE)
     def move_and_call_off(self, who: int, bread: int, where: int) -> None:
         """They come to neither."""
-        order = self._move(self._buy_one(who, bread, 1), where, 1, "paid")
-        self.quietly(partial(self._call_off, order, [1], everything=False))
+        self._buy_one(who, bread, 1)
+        self.quietly(self._move_and_call_off, where)
 
-    def _buy_one(self, who: int, bread: int, quantity: int) -> Order:
-        """An order of nothing else."""
+    def _move_and_call_off(self, where: int) -> None:
+        self._call_off(self._move(self.placed[-1].order, where, 1, "paid"), [1], everything=False)
+
+    def _buy_one(self, who: int, bread: int, quantity: int) -> None:
+        """An order of nothing else: the last one placed."""
         self._empty(who)
         self.buy_at_once(who, [(bread, quantity)], ("", ""), pays=True)
-        return self.placed[-1].order
-
-    def _move_once_more(self, order: Order, where: int, fate: str) -> None:
-        self._move(order, where, 1, fate)
-        self.coverage.rules["moved twice"] += 1
 
     def _move(self, order: Order, where: int, quantity: int, fate: str) -> Order:
         """Some places of an order, to somewhere; then they click once more. Which order they are in then."""
@@ -82,7 +83,7 @@ class Movers(SecondThoughts):
             return order
         assert dearer.total == plan.move.costs - plan.move.paid
         self.coverage.rules["moved, dearer"] += 1
-        self._meet_fate(dearer, fate)
+        self.quietly(self._meet_fate, dearer, fate)
         dearer.refresh_from_db()
         return dearer
 

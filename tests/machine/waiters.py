@@ -25,13 +25,23 @@ class Waiters(Movers):
 
     @act(who=WHO, bread=BREAD, quantity=PLACES, people=st.lists(DICE, min_size=1, max_size=3))
     def buy_the_last_and_let_others_wait(self, who: int, bread: int, quantity: int, people: list[int]) -> None:
-        entry = self._entry(bread)
+        self._take_all_and_be_awaited(who, bread, quantity, people)
+        if not waiting.is_queued([self._entry(bread).pool_id]):
+            raise Idle
+
+    def _take_all_and_be_awaited(self, who: int, bread: int, quantity: int, people: list[int]) -> None:
+        """Put all that is left into a basket, and let these people stand in line."""
         for _place in range(4):
             self.quietly(self._fill, who, [(bread, 1)])
         for person in people:
             self.quietly(self._join_line, bread, quantity, person)
-        if not waiting.is_queued([entry.pool_id]):
-            raise Idle
+
+    @act(who=WHO, bread=BREAD, quantity=PLACES, people=st.lists(DICE, min_size=1, max_size=3))
+    def let_others_wait_and_give_it_back(self, who: int, bread: int, quantity: int, people: list[int]) -> None:
+        """So that those who waited are offered what is free."""
+        self.quietly(self._take_all_and_be_awaited, who, bread, quantity, people)
+        self.quietly(self._empty, who)
+        waiting.sweep()
 
     def _entry(self, thing: int) -> Entry:
         entry, _kind = some(self.world.things, thing)

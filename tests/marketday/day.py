@@ -68,7 +68,8 @@ def hold_market(fair: Fair, backstage: Backstage, *, shoppers: int, at_once: int
             backstage.wait_until_all_is_decided()
             if backstage.sold == places:
                 break
-            list(crowd.map(Visitor.come_again, [each for each in visitors if each.is_after_a_place]))
+            wanting = [each for each in visitors if each.is_after_a_place]
+            list(crowd.map(Visitor.come_again, wanting[:at_once]))
     return visitors
 
 

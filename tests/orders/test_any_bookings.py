@@ -20,6 +20,7 @@ from bookings.auditing import audit
 from bookings.models import Booking, Pool, Waiter
 from cart import offers
 from cart import services as carts
+from cart.basket import new_cart
 from cart.models import Cart
 from orders import moving, services
 from orders.models import Order
@@ -77,7 +78,7 @@ class History:
         if order := self._order(dice, "awaiting_payment"):
             ending = Order.objects.filter(pk=order.pk)
             ending.update(closing_since=timezone.now(), closing_to="expired", closing_by="timer")
-            services.let_go(ending.get(), carts.new_cart(None)[0] if n % 2 else None)
+            services.let_go(ending.get(), new_cart(None)[0] if n % 2 else None)
 
     def revive(self, dice: int, n: int) -> None:
         if order := self._order(dice, "expired"):

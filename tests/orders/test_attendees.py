@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -258,9 +259,14 @@ def test_what_was_not_asked_is_ignored(fill_cart: FillCart, named: Entry, sumup:
 
 def test_ten_thousand_fields_are_refused(fill_cart: FillCart, named: Entry) -> None:
     cart, token = fill_cart((named, 1))
+    item = cart.items.get()
     before = all_rows()
 
-    answer = post(cart, token, **{f"place-{cart.items.get().pk}-{n}-name": "x" for n in range(10_000)})
+    answer = visitor(token).post(
+        "/checkout/",
+        urlencode(typed(cart) | {f"place-{item.pk}-{n}-name": "x" for n in range(10_000)}),
+        content_type="application/x-www-form-urlencoded",
+    )
 
     assert answer.status_code == 400
     assert all_rows() == before

@@ -357,6 +357,62 @@ def test_the_mail_about_places_that_were_moved(
     assert len(sent.attachments) == 2  # what goes from the calendar, and what is there instead
 
 
+def test_the_mail_about_a_place_that_moved_on_to_another_order(
+    market: tuple[Product, Entry], places: Order, mailoutbox: Outbox
+) -> None:
+    confirm(places)
+    dearer = move_on(another(market[1]))
+    send(mailoutbox)
+    assert mailoutbox == [mail for mail in mailoutbox if "confirmed" in str(mail.subject)]
+    services.confirm(dearer, cause="paid")
+    name_codes(places)
+
+    send(mailoutbox)
+
+    sent, theirs = sorted(mailoutbox, key=lambda mail: "confirmed" in str(mail.subject))
+    assert sent.subject == "Places of your order 7KQM-X4WP-2R were moved"
+    assert_letter(sent, "moved_to_another_order")
+    assert "WWWW-3333-99 is confirmed" in theirs.body
+
+
+def test_once_all_places_moved_on_the_calendar_lets_go_of_them(
+    market: tuple[Product, Entry], places: Order, mailoutbox: Outbox
+) -> None:
+    confirm(places)
+    send(mailoutbox)
+    services.confirm(move_on(another(market[1]), 2), cause="paid")
+
+    send(mailoutbox)
+
+    (sent,) = [each for each in mailoutbox if "moved" in str(each.subject)]
+    (gone,) = sent.attachments
+    assert "METHOD:CANCEL" in gone.get_payload(decode=True).decode()
+
+
+def move_on(to: Entry, quantity: int = 1) -> Order:
+    """So many places are to move to where they cost £50: the order that is to be paid for that."""
+    bookings = list(Booking.objects.order_by("-pk")[:quantity])
+    wish = moving.Dearer(bookings, to, Decimal("50.00"), None, Decimal("35.00") * quantity)
+    order = moving.place_move(wish, by=None)
+    Order.objects.filter(pk=order.pk).update(number="WWWW-3333-99")
+    order.refresh_from_db()
+    return order
+
+
+def test_places_that_moved_on_are_not_told_as_cancelled(
+    market: tuple[Product, Entry], places: Order, mailoutbox: Outbox, staff: User
+) -> None:
+    confirm(places)
+    services.confirm(move_on(another(market[1])), cause="paid")
+    send(mailoutbox)
+    cancelling.cancel_parts([cancelling.Part(places.lines.get(kind="entry"), 1)], by=staff, reason="Ill")
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    assert "- 1 of 2 x Bread workshop" in sent.body
+
+
 def test_places_that_moved_on_meanwhile_are_told_once(
     market: tuple[Product, Entry], places: Order, mailoutbox: Outbox
 ) -> None:

@@ -1,10 +1,13 @@
 """The co-operative calls an entry off: every order with places there is put right once, and all its money goes back."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from bookings.models import Booking, Entry
@@ -15,6 +18,7 @@ from orders import services as orders
 from orders.models import LineFact, Order
 from orders.quoting import Choices
 from payments import calling_off, cancelling, casework, refunds, starting
+from payments import moving as shopper_moves
 from payments.calling_off import CannotCallOff
 from payments.cancelling import Part
 from payments.models import Payment, Refund, RefundBatch
@@ -211,6 +215,71 @@ def test_places_that_were_moved_there_are_called_off_and_those_that_were_moved_a
     assert [refund.order for refund in batch.refunds.all()] == [here.order]
     assert statuses(here.order) == ["moved", "cancelled"]
     assert statuses(away.order) == ["moved", "confirmed"]
+
+
+def move_up(order: Order, to: Entry, sumup: Simulator) -> Order:
+    """One of its places goes to a dearer date, and that is paid; the order that has it now."""
+    agreed = shopper_moves.plan_for(fresh(order), 0, 1, to.pk).fingerprint
+    _plan, dearer = shopper_moves.move_for_shopper(order, 0, 1, to.pk, agreed=agreed, by=None)
+    assert dearer is not None
+    return pay(starting.start(dearer), sumup).order
+
+
+def dearer_date(workshop: Entry) -> Entry:
+    """The same workshop a week later, for £50."""
+    week = timedelta(days=7)
+    same = {"title": workshop.title, "calendar": workshop.calendar}
+    return EntryFactory(**same, starts_at=workshop.starts_at + week, price=Decimal("50.00"))
+
+
+def test_what_another_order_counts_on_stays(shop: Shop, workshop: Entry, staff: User, sumup: Simulator) -> None:
+    """Of £70, £20 went back for other reasons; the place that moved on is worth £35 of the rest."""
+    order = shop((workshop, 2)).order
+    dearer = move_up(order, dearer_date(workshop), sumup)
+    refunds.request_from_order(order, Wish(pounds(20), "Sorry", staff))
+    seen = calling_off.look_ahead(workshop)
+
+    batch = call_off(workshop, staff)
+
+    assert asked(batch) == [pounds(15)]
+    assert seen.back == pounds(15)
+    assert cancelling.plan_for(fresh(dearer), {0: 1}).back == pounds(50)
+
+
+def test_an_order_whose_other_place_moved_on_is_over_but_not_cancelled(
+    shop: Shop, workshop: Entry, staff: User, sumup: Simulator
+) -> None:
+    order = shop((workshop, 2)).order
+    dearer = move_up(order, dearer_date(workshop), sumup)
+
+    batch = call_off(workshop, staff)
+
+    assert asked(batch) == [pounds(35)]
+    assert (fresh(order).status, fresh(dearer).status) == ("completed", "confirmed")
+
+
+def test_a_dearer_date_called_off_sends_both_orders_money_back(
+    shop: Shop, workshop: Entry, staff: User, sumup: Simulator
+) -> None:
+    order = shop((workshop, 2)).order
+    to = dearer_date(workshop)
+    dearer = move_up(order, to, sumup)
+    seen = calling_off.look_ahead(to)
+    batch = calling_off.begin(to, by=staff, reason="Ill")
+
+    with CaptureQueriesContext(connection) as queries:
+        assert calling_off.step(batch)
+
+    assert {(r.order_id, r.amount) for r in batch.refunds.all()} == {(dearer.pk, pounds(15)), (order.pk, pounds(35))}
+    assert seen.back == pounds(50)
+    assert_orders_come_before_holds([query["sql"] for query in queries])
+
+
+def assert_orders_come_before_holds(said: list[str]) -> None:
+    """The order that the place was paid with is held still before any hold is: as everywhere."""
+    locked = [sql for sql in said if "FOR NO KEY UPDATE" in sql]
+    before = next(n for n, sql in enumerate(locked) if 'FROM "orders_order"' in sql and "moving_to" in sql)
+    assert before < next(n for n, sql in enumerate(locked) if "bookings_hold" in sql or "bookings_pool" in sql)
 
 
 def test_other_entries_are_left_alone(shop: Shop, workshop: Entry, staff: User) -> None:

@@ -4,19 +4,24 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from bookings import capacity, waiting
-from bookings.models import Attendee, Booking, Entry, PriceKind
+from bookings.models import Attendee, Booking, Entry, PriceKind, Scan
 from cart.models import Cart
 from cartsite.models import Case, Message, User
+from orders import door
 from orders import services as orders
 from orders.models import LineFact, Order, OrderLine
 from orders.moving import CannotMove
 from orders.quoting import Choices
-from payments import cancelling, casework, ledger, moving, refunds, releasing, starting
+from payments import cancelling, casework, events, ledger, moving, refunds, releasing, starting
+from payments import sumup as door_to_sumup
 from payments.cancelling import CannotCancel, Part
 from payments.desk import order_money
 from payments.models import Payment, Refund
@@ -26,7 +31,7 @@ from tests.concurrency import run_at_once
 from tests.factories import EntryFactory, VoucherFactory
 from tests.invariants import assert_books_balance
 from tests.orders.acts import all_rows, place_cart
-from tests.payments.money import balances, pay, pounds, sweep_money, went_back
+from tests.payments.money import balances, pay, pounds, sweep_money, transaction_of, went_back
 from tests.payments.records import Later, events_of, fresh, open_cases, sweep_until_quiet, taken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
@@ -710,6 +715,103 @@ def test_what_must_go_back_by_hand_is_not_offered_to_the_card_as_well(
     assert order_money.free_for_card(order) == pounds("6.50")
 
 
+def test_a_dearer_date_keeps_no_less_than_the_rule_that_it_was_bought_with(
+    paid: Payment, date: Date, sumup: Simulator
+) -> None:
+    OrderLine.objects.filter(order=paid.order).update(kept_percent=50)
+    dearer = move_up(paid.order, date(1, "36.00"))
+    pay_for(dearer, sumup)
+
+    assert cancel(dearer, {0: 1}).kept == pounds(18)
+
+
+def test_what_must_go_back_by_hand_stands_until_a_person_has_done_it(
+    order: Order, date: Date, staff: User, sumup: Simulator
+) -> None:
+    """£40 was paid by hand; moved to where it costs £1 each, £68 goes back, which is more than came by card."""
+    casework.take_cash(order, pounds(40), by=staff)
+    payment = pay_for(order, sumup)
+    move(order, date(1, "1.00"), 2, key=1)
+    assert open_cases() == ["overpaid"]
+
+    events.take_in(payment, door_to_sumup.get_transaction(transaction_of(payment)))
+
+    assert open_cases() == ["overpaid"]
+
+
+def test_what_goes_back_by_hand_already_is_not_asked_for_again(order: Order, date: Date, staff: User) -> None:
+    casework.take_cash(order, order.total, by=staff)
+    move(order, date(1, "30.00"), key=1)
+
+    cancelling.cancel_order(order, by=staff, reason="Ill")
+
+    assert Case.objects.get().at_stake == order.total
+
+
+def test_staff_cannot_call_places_off_that_have_just_moved_away(paid: Payment, date: Date, staff: User) -> None:
+    stale = list(Booking.objects.order_by("-pk")[:1])
+    move(paid.order, date(1))
+    before = all_rows()
+
+    with pytest.raises(CannotCancel):
+        cancelling.cancel_parts([Part(paid.order.lines.get(), 1, stale)], by=staff, reason="Ill")
+
+    assert all_rows() == before
+
+
+def test_nobody_moves_to_more_places_than_one_person_may_have(shop: Shop, workshop: Entry, date: Date) -> None:
+    to = date(1, max_per_person=3)
+    shop((to, 2))
+    mine = shop((workshop, 2)).order
+
+    assert plan(mine, to, 1).back == 0
+    with pytest.raises(CannotMove, match="One person"):
+        plan(mine, to, 2)
+
+
+def test_paid_for_what_was_called_off_it_takes_no_room_from_what_shares_it(
+    paid: Payment, workshop: Entry, date: Date, sumup: Simulator
+) -> None:
+    to = date(1, "50.00", pool=workshop.pool)
+    dearer = move_up(paid.order, to)
+    Entry.objects.filter(pk=to.pk).update(cancelled_at=timezone.now())
+
+    pay_for(dearer, sumup)
+
+    assert taken(workshop) == 2
+
+
+def test_the_order_that_places_left_is_told_so_once(paid: Payment, date: Date, sumup: Simulator) -> None:
+    dearer = move_up(paid.order, date(1, "50.00"), 2)
+    assert not Message.objects.filter(kind="moved").exists()
+
+    pay_for(dearer, sumup)
+
+    moved = paid.order.events.get(kind="place_moved")
+    (mail,) = Message.objects.filter(kind="moved")
+    assert (mail.subject_uuid, mail.occurrence) == (paid.order.uuid, f"moved-{moved.pk}")
+    further = move_up(dearer, date(2, "52.00"), 2)
+    pay_for(further, sumup)
+    assert list(Message.objects.filter(kind="moved").order_by("pk").values_list("subject_uuid", flat=True)) == [
+        paid.order.uuid,
+        dearer.uuid,
+    ]
+
+
+def test_late_money_holds_the_order_before_still_before_it_claims_anything(paid: Payment, date: Date) -> None:
+    """Who moves or cancels something of that order has it first, and then wants the same pools."""
+    dearer = move_up(paid.order, date(1, "50.00"))
+    _expire(dearer)
+
+    with CaptureQueriesContext(connection) as seen:
+        assert orders.revive(dearer, cause="late payment")
+
+    locked = [query["sql"] for query in seen if "FOR NO KEY UPDATE" in query["sql"]]
+    first = {table: next(n for n, sql in enumerate(locked) if table in sql) for table in ("orders_order", "_pool")}
+    assert first["orders_order"] < first["_pool"]
+    _cover(dearer)
+
+
 # --- At once ----------------------------------------------------------------------------------------------------------
 
 
@@ -791,3 +893,38 @@ def test_the_dearer_order_is_paid_while_its_old_place_is_used(
     assert where in ((1, 0), (0, 2))
     assert events_of(dearer).count("confirmed") == 1
     assert Message.objects.filter(kind="confirmation", subject_uuid=dearer.uuid).count() == 1
+
+
+@committed
+def test_a_place_is_moved_or_let_in_but_never_both(paid: Payment, workshop: Entry, date: Date, staff: User) -> None:
+    to = date(1)
+    agreed = plan(paid.order, to, 2).fingerprint
+    code = Booking.objects.earliest("pk").code
+
+    move_, scan = run_at_once(
+        lambda: moving.move_for_shopper(paid.order, 0, 2, to.pk, agreed=agreed, by=None),
+        lambda: door.check_in(workshop, code, uuid4(), by=staff),
+    )
+
+    let_in = scan.result.outcome == Scan.Outcome.WELCOME
+    assert let_in == isinstance(move_.error, CannotMove)
+    assert (taken(workshop), taken(to)) == ((2, 0) if let_in else (0, 2))
+    assert LineFact.objects.count() == let_in
+
+
+@committed
+def test_the_dearer_order_is_paid_while_its_old_place_is_let_in(
+    paid: Payment, workshop: Entry, date: Date, staff: User
+) -> None:
+    dearer = move_up(paid.order, date(1, "50.00"), 2)
+    code = Booking.objects.earliest("pk").code
+
+    _paid, scan = run_at_once(
+        lambda: casework.take_cash(dearer, dearer.total, by=staff),
+        lambda: door.check_in(workshop, code, uuid4(), by=staff),
+    )
+
+    let_in = scan.result.outcome == Scan.Outcome.WELCOME
+    assert len(standing(dearer)) == (0 if let_in else 2)
+    assert open_cases() == (["entry_cancelled"] if let_in else [])
+    assert fresh(dearer).status == "confirmed"
