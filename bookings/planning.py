@@ -332,7 +332,7 @@ def apply(
 def hold_still(series: Series) -> None:
     """Nobody else plans this series or its resource, or takes places of it, until the transaction ends."""
     lock_resource(series.resource)
-    Series.objects.select_for_update(no_key=True).get(pk=series.pk)
+    lock_series(series.pk)
     coming = series.entries.filter(starts_at__gt=timezone.now())
     capacity.lock_pools(coming.values_list("pool", flat=True))
 
@@ -341,6 +341,12 @@ def lock_resource(resource: Resource | None) -> None:
     """One plan with a table, kiln or room at a time: two at once would wait for each other in the database."""
     if resource is not None:
         Resource.objects.select_for_update(no_key=True).get(pk=resource.pk)
+
+
+def lock_series(series: int | None) -> None:
+    """One plan of a series (by primary key), or one change of an entry of it, at a time. Call it before orders, entries
+    and pools are locked: a plan has the pools first, a change of an entry the entry."""
+    list(Series.objects.select_for_update(no_key=True).filter(pk=series or 0).values_list("pk"))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from bookings import capacity, waiting
+from bookings import capacity, scans, waiting
 from cartsite.celery import one_at_a_time
 
 
@@ -24,3 +24,9 @@ def sweep_waiting_lists() -> None:
 def forget_who_waited() -> None:
     """Erase the personal data of those whose place in a line came to its end long ago."""
     waiting.purge_personal_data()
+
+
+@shared_task
+def forget_what_was_typed() -> None:
+    """Erase what was typed at doors long ago, and was no code."""
+    scans.forget_what_was_typed()

@@ -455,6 +455,7 @@ CELERY_BEAT_SCHEDULE = {
     "give expired holds back": _every(30, "bookings.tasks.give_expired_back"),
     "offer what came free to those who wait": _every(30, "bookings.tasks.sweep_waiting_lists"),
     "forget who waited long ago": _every(60 * 60, "bookings.tasks.forget_who_waited"),
+    "forget what was typed at doors": _every(60 * 60, "bookings.tasks.forget_what_was_typed"),
     "purge abandoned carts": _every(60 * 60, "cart.tasks.purge_abandoned"),
 }
 

@@ -20,7 +20,6 @@ from orders.quoting import Choices, Quote
 TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 LONGEST_ANSWER = 1000
-YES_NO = [("yes", _("Yes")), ("no", _("No"))]
 
 
 class PlainCharField(forms.CharField):
@@ -188,7 +187,7 @@ def _answer_field(question: Question) -> forms.Field:
 def _answers_to(question: Question) -> list[tuple[str, Any]]:
     """What may be chosen; nothing at first."""
     if question.kind == Question.Kind.YES_NO:
-        return [("", _("Please choose")), *YES_NO]
+        return [("", _("Please choose")), *Question.YES_OR_NO.items()]
     return [("", _("Please choose")), *((choice, choice) for choice in question.choices)]
 
 

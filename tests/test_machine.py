@@ -15,7 +15,7 @@ from tests.machine.world import World, open_world
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SHORT = profile(
-    max_examples=8,
+    max_examples=6,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,

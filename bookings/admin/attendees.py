@@ -22,7 +22,6 @@ from cartsite.sheets import answer_csv, as_text
 
 FEWEST_CHOICES = 2
 LONGEST_CHOICE = 100
-YES_NO = {"yes": gettext_lazy("Yes"), "no": gettext_lazy("No")}
 
 
 # --- What is asked ----------------------------------------------------------------------------------------------------
@@ -164,13 +163,8 @@ def _answers_of(booking: Booking) -> list[Any]:
 def _rows(bookings: Sequence[Booking], asked: Sequence[Question]) -> Iterator[list[str]]:
     for booking in bookings:
         line = booking.order_line
-        said = {answer.question_id: _say(answer.question, answer.text) for answer in _answers_of(booking)}
+        said = {answer.question_id: answer.words for answer in _answers_of(booking)}
         price = line.price_kind.name if line.price_kind else booking.entry.price_name or _("Standard")
         name = booking.attendee.name if hasattr(booking, "attendee") else ""
         status = str(booking.get_status_display())
         yield [name, price, status, line.order.number, *(said.get(question.pk, "") for question in asked)]
-
-
-def _say(question: Question, text: str) -> str:
-    """An answer as people read it."""
-    return str(YES_NO.get(text, text)) if question.kind == Question.Kind.YES_NO else text

@@ -18,7 +18,7 @@ from unfold.widgets import UnfoldBooleanWidget
 
 from bookings import capacity, planning
 from bookings.admin import wording
-from bookings.admin.asking import ArchivableForm, AskingAdmin, Refused
+from bookings.admin.asking import ArchivableForm, AskingAdmin, Changed, Refused
 from bookings.admin.fields import PlacesField, WallTimeField
 from bookings.admin.series import PriceKindInline
 from bookings.admin.steps import EntrySteps
@@ -222,6 +222,7 @@ class EntryAdmin(EntrySteps, AskingAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Only what was changed is written; who has a place at it is told of another time."""
         planning.lock_resource(obj.resource)
+        planning.lock_series(obj.series_id)
         try:
             with planning.resource_is_free(obj.resource):
                 self._change(request, obj, form) if change else self._make(obj, form)
@@ -252,11 +253,20 @@ class EntryAdmin(EntrySteps, AskingAdmin):
         fields = {renamed.get(name, name) for name in changed if name not in ("places", "on_its_own")}
         entry.save(update_fields=[*fields, "by_hand"])
 
+    def _keep_unsold(self, entry: Entry) -> None:
+        """Nobody takes a place until it is saved; who did a moment ago must be told, so staff are asked first."""
+        capacity.lock_pools([entry.pool_id])
+        if planning.claims_on([entry])[entry.pk]:
+            raise Changed
+
     def _reschedule(self, request: HttpRequest, entry: Entry) -> bool:
         """Move an entry that people have places at, once staff have seen how many are told; False if nobody has."""
         before = Entry.objects.select_related("calendar").get(pk=entry.pk)
         claims = planning.claims_on([before])[entry.pk]
-        if not claims or (before.starts_at, before.ends_at) == (entry.starts_at, entry.ends_at):
+        if (before.starts_at, before.ends_at) == (entry.starts_at, entry.ends_at):
+            return False
+        if not claims:
+            self._keep_unsold(before)
             return False
         told, zone = wording.orders_told([before]), before.calendar.zone
         times = [(each.starts_at, each.ends_at) for each in (before, entry)]

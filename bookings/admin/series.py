@@ -145,6 +145,7 @@ class SeriesAdmin(AskingAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """A plan that is as it was is not written again."""
         planning.lock_resource(obj.resource)
+        planning.lock_series(obj.pk)
         if form.changed_data or not change:
             super().save_model(request, obj, form, change)
 

@@ -1,6 +1,7 @@
 """Who comes, and what the organisers need to know of them: personal data, in rows that may be erased."""
 
 import uuid
+from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -17,6 +18,9 @@ class Question(models.Model):
         TEXT = "text", _("Text")
         CHOICE = "choice", _("One of several")
         YES_NO = "yes_no", _("Yes or no")
+
+    # What may be answered to a question of yes or no: as it is kept, and as people read it.
+    YES_OR_NO: ClassVar = {"yes": _("Yes"), "no": _("No")}
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     calendar = models.ForeignKey(Calendar, on_delete=models.PROTECT, related_name="questions")
@@ -71,3 +75,9 @@ class Answer(models.Model):
 
     def __str__(self) -> str:
         return str(self.question_id)
+
+    @property
+    def words(self) -> str:
+        """The answer as people read it."""
+        is_yes_or_no = self.question.kind == Question.Kind.YES_NO
+        return str(Question.YES_OR_NO.get(self.text, self.text)) if is_yes_or_no else self.text

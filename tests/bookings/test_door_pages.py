@@ -124,10 +124,20 @@ def test_a_welcome_tells_name_price_and_what_matters(door: Client, workshop: Ent
     question = Question.objects.create(calendar=workshop.calendar, text="Allergies")
     attendee = Attendee.objects.create(order_line=line, number=1, booking=first, name="Zoë <b>Attendee")
     Answer.objects.create(attendee=attendee, question=question, text="Nuts")
+    wheels = Question.objects.create(calendar=workshop.calendar, text="A wheelchair?", kind=Question.Kind.YES_NO)
+    Answer.objects.create(attendee=attendee, question=wheels, text="yes")
 
     said = text_of(post(door, workshop, code=first.code))
 
-    for told in ("Welcome", "Zoë &lt;b&gt;Attendee", "Child", "Allergies", "Nuts", "undo"):
+    for told in (
+        "Welcome",
+        "Zoë &lt;b&gt;Attendee",
+        "Child",
+        "Allergies",
+        "Nuts",
+        "A wheelchair? <strong>Yes<",
+        "undo",
+    ):
         assert told in said
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.forms import model_to_dict, modelform_factory
 from django.utils import timezone
 from time_machine import travel
 
@@ -383,6 +384,19 @@ def test_the_database_refuses_it_too(
 
     assert refused.value.field == "resource"
     assert (Entry.objects.count(), Pool.objects.count()) == (1, 1)
+
+
+def test_a_form_of_some_of_an_entry_says_that_its_resource_is_taken(glaze_firing: Entry) -> None:
+    form_of_some = modelform_factory(Entry, fields=["resource", "starts_at", "ends_at"])
+    entry = EntryFactory.create()
+    typed = model_to_dict(glaze_firing, fields=["resource", "starts_at", "ends_at"])
+
+    while_taken = form_of_some(typed, instance=entry).errors
+    Entry.objects.filter(pk=glaze_firing.pk).update(cancelled_at=NOW)
+    once_free = form_of_some(typed, instance=entry).errors
+
+    assert while_taken == {"__all__": ["Another entry has this resource at that time."]}
+    assert once_free == {}
 
 
 def test_a_resource_is_free_again_from_the_minute_an_entry_ends(

@@ -81,7 +81,7 @@ DEATHS: list[tuple[type[Play], str, Failpoint]] = [
     (PlaceForNothing, "it is confirmed, not committed", Failpoint("placing.place", "return order, True")),
     (CallOff, "it is called off, no money is asked for", Failpoint("giving_back.send_back", "asked: list")),
     (CallOff, "the money is asked for, not approved", Failpoint("refunds.approve", "now = timezone.now()")),
-    (CallAllOff, "some of it is approved", Failpoint("cancelling.cancel_for_shopper", "refunds.approve(", 2)),
+    (CallAllOff, "some of it is approved", Failpoint("giving_back.send_back_approved", "refunds.approve(", 2)),
     (CallEntryOff, "it is begun, not committed", Failpoint("calling_off.begin", "return RefundBatch.objects.create(")),
     (CallEntryOff, "it is begun", Failpoint("calling_off.step", "failed = False")),
     (CallEntryOff, "places are called off, no money is asked for", Failpoint("calling_off._ask_back", "by_hand:")),

@@ -62,21 +62,17 @@ def _expected(order: Order, staff: int) -> Decimal:
         return order.total  # staff call a whole order off: everything goes back, whatever was kept before
     lines = list(order.lines.filter(kind__in=OrderLine.GOODS).prefetch_related("discounts"))
     parts: dict[int, list[tuple[int, bool]]] = defaultdict(list)  # by line: how many, and whether by its shopper
-    last_goods_by_shopper = False
-    for fact in LineFact.objects.filter(line__order=order, kind="cancelled").select_related("line").order_by("pk"):
+    for fact in LineFact.objects.filter(line__order=order, kind="cancelled").order_by("pk"):
         parts[fact.line_id].append((fact.quantity, fact.by_id != staff))
-        if fact.line.kind == OrderLine.Kind.PRODUCT:
-            last_goods_by_shopper = fact.by_id != staff
     for line in lines:
         left = line.quantity - sum(quantity for quantity, _by in parts[line.pk])
         if end is not None and left:
             parts[line.pk].append((left, True))
-            last_goods_by_shopper |= line.kind == OrderLine.Kind.PRODUCT
     goods = [line for line in lines if line.kind == OrderLine.Kind.PRODUCT]
     is_gone = all(line.quantity == sum(quantity for quantity, _by in parts[line.pk]) for line in goods)
     back = sum((_back_for(line, parts[line.pk]) for line in lines), NOTHING)
     fees = sum((line.total for line in order.lines.filter(kind="fee")), NOTHING)
-    return back + (fees if goods and is_gone and last_goods_by_shopper else NOTHING)
+    return back + (fees if goods and is_gone else NOTHING)
 
 
 def _back_for(line: OrderLine, parts: list[tuple[int, bool]]) -> Decimal:

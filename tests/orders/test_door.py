@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from bookings.models import Attendee, Booking, Entry, PriceKind, Scan
+from bookings.tasks import forget_what_was_typed
 from cart.models import Product
 from cartsite.models import Message, User
 from orders import door, guest_list, services
@@ -175,6 +176,20 @@ def test_a_place_that_its_line_does_not_have_any_more_is_refused(sold: Order, wo
     as_written("gone", before)
 
 
+def test_what_was_typed_and_is_no_code_is_forgotten_after_30_days(sold: Order, workshop: Entry, val: User) -> None:
+    """Somebody types a name into the field for codes."""
+    code = places_of(sold)[0].code
+    for typed in ("Ada Shopper", code):
+        scan(workshop, typed, val)
+    Scan.objects.update(at=timezone.now() - timedelta(days=31))
+    scan(workshop, "Bob Shopper", val)
+
+    forget_what_was_typed()
+
+    said = Scan.objects.order_by("pk").values_list("typed", "outcome")
+    assert list(said) == [("", "unknown"), (code, "welcome"), ("Bob Shopper", "unknown")]
+
+
 # --- Sent again
 
 
@@ -189,9 +204,7 @@ def test_a_scan_that_is_sent_again_gets_the_same_answer(sold: Order, workshop: E
     assert all_rows() == before
 
 
-def test_another_ticket_with_the_uuid_of_a_scan_before_is_another_scan(
-    sold: Order, workshop: Entry, val: User
-) -> None:
+def test_another_ticket_with_the_uuid_of_a_scan_before_is_another_scan(sold: Order, workshop: Entry, val: User) -> None:
     """A page without a script, to which the browser went back, sends its old UUID."""
     (ada, bob), uuid = places_of(sold), uuid4()
     door.check_in(workshop, ada.code, uuid, by=val)

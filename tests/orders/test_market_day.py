@@ -25,6 +25,9 @@ def ask(sql: str) -> list[tuple[Any, ...]]:
 
 
 def work() -> None:
+    """A minute later: what waits for its next step or a second look is due."""
+    ask("UPDATE orders_order SET next_step_at = now() WHERE status = 'awaiting_payment'")
+    ask("UPDATE payments_payment SET next_look_at = now(), expired_since = expired_since - interval '1 minute'")
     sweeping.sweep()
     releasing.sweep()
 

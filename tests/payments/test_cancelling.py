@@ -1,6 +1,7 @@
 """Calling off what was sold, and the money that goes back for it: both or neither."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.utils import timezone
 from bookings.models import Booking, Entry, Pool
 from cart.models import Cart, Product
 from cartsite.models import Case, Message, User
+from orders import moving
 from orders import services as orders
 from orders.handover import Address
 from orders.models import LineFact, Order, OrderLine
@@ -585,6 +587,32 @@ def test_a_made_up_choice_moves_nothing(paid: Payment, chosen: dict[int, int]) -
         cancelling.cancel_for_shopper(paid.order, chosen, agreed="", by=None)
 
     assert standing(paid.order) == before
+
+
+def test_places_at_several_entries_are_called_off_where_they_are(paid: Payment, workshop: Entry, staff: User) -> None:
+    """Of a line of two places one was moved: each is offered, and goes, by itself."""
+    line = paid.order.lines.get(kind="entry")
+    to = EntryFactory(
+        title=workshop.title, calendar=workshop.calendar, starts_at=workshop.starts_at + timedelta(days=7)
+    )
+    moving.move_in_place([line.bookings.earliest("pk")], to, by=None, cause="shopper")
+    here: cancelling.Key = line.position
+    there = (line.position, to.pk)
+    places = [offer for offer in cancelling.offers_for(fresh(paid.order)) if offer.line == line]
+    assert [(offer.key, offer.entry, offer.open) for offer in places] == [(here, workshop, 1), (there, to, 1)]
+
+    seen = cancelling.plan_for(fresh(paid.order), {there: 1})
+    cancelling.cancel_for_shopper(paid.order, {there: 1}, agreed=seen.fingerprint, by=None)
+
+    assert (taken(workshop), taken(to)) == (1, 0)
+    with pytest.raises(CannotCancel):
+        cancelling.plan_for(fresh(paid.order), {there: 1})
+    both = {here: 2}
+    with pytest.raises(CannotCancel):
+        cancelling.plan_for(fresh(paid.order), both)
+    cancelling.cancel_parts([Part(line, 1)], by=staff, reason="Ill")
+    assert (taken(workshop), taken(to)) == (0, 0)
+    assert sum(Refund.objects.values_list("amount", flat=True)) == line.total
 
 
 def test_a_fee_or_a_discount_is_never_cancelled_by_itself(shop: Shop, jars: Product) -> None:
