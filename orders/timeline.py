@@ -22,7 +22,7 @@ EVENTS: dict[str, Sentence] = {
     "confirmed": _("The order was confirmed."),
     "expired": _("The time to pay was over, and the order ended."),
     "cancelled": _("The order was cancelled."),
-    "completed": _("Everything in the order had found its way."),
+    "completed": _("Nothing of the order was open any more."),
     "closing": _("We began to let the order go."),
     "closing_withdrawn": _("You kept the order after all."),
     "shopper_waits": _("You chose to wait for the co-operative."),

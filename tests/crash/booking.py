@@ -70,6 +70,7 @@ class Move(Booked):
         "orders.moving",
         "orders.replacing",
         "payments.cancelling",
+        "payments.giving_back",
         "payments.refunds",
     )
     price = "25.00"

@@ -538,6 +538,7 @@ class CancelOrder(Play):
 
     modules: ClassVar[tuple[str, ...]] = (
         "payments.cancelling",
+        "payments.giving_back",
         "payments.refunds",
         "payments.ledger",
         "orders.services",

@@ -124,7 +124,7 @@ class PlaceForNothing(Place):
 class CallOff(Place):
     """They cancel one of two places, which cost £35.00 less 10 %; an eighth of that is kept."""
 
-    modules = ("payments.cancelling", "orders.services", "payments.refunds")
+    modules = ("payments.cancelling", "payments.giving_back", "orders.services", "payments.refunds")
     wanted: ClassVar[dict[int, int]] = {1: 1}
 
     def prepare(self) -> None:

@@ -101,10 +101,10 @@ class Movers(SecondThoughts):
     def _meet_fate(self, dearer: Order, fate: str) -> None:
         if fate == "left":
             return
+        payment = starting.start(dearer)
         if fate == "cancelled":
             releasing.release(dearer, to="cancelled", by=Order.Closer.SHOPPER, user=dearer.user)
-            return
-        payment = starting.start(dearer)
+            self._let_expire()
         if fate == "the old date is called off":
             self._call_old_date_off(dearer)
         if fate in ("expired", "paid late"):
