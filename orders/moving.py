@@ -18,6 +18,7 @@ from orders import replacing, rules, services
 from orders.models import LineAllocation, Order, OrderContact, OrderLine
 from orders.money import tax_within
 from orders.quoting import LONGEST_TITLE
+from orders.rules import Rule
 
 NOTHING = Decimal("0.00")
 
@@ -108,6 +109,14 @@ def _cancel_until(booking: Booking, to: Entry) -> datetime:
     return until or timezone.now()
 
 
+def rule_there(places: Sequence[Booking], to: Entry, *, is_dearer: bool) -> Rule:
+    """How places of one line, moved to this entry, may be cancelled by their shopper: not at all if they could not be
+    before. What is kept stays as they were sold; of a dearer place never less: a penny more buys no better rule."""
+    rule, sold = rules.for_places(to), places[0].order_line
+    until = rule.cancel_until if all(_may_be_cancelled(booking) for booking in places) else None
+    return Rule(until, max(rule.kept_percent, sold.kept_percent) if is_dearer else sold.kept_percent)
+
+
 def _may_be_cancelled(booking: Booking) -> bool:
     """Whether its shopper still may by themselves."""
     untils = [booking.cancel_until or booking.order_line.cancel_until, booking.free_until]
@@ -188,9 +197,8 @@ def _write_order(before: Order, wish: Dearer) -> Order:
 
 
 def _write_line(order: Order, wish: Dearer, line: OrderLine, hold: Hold) -> OrderLine:
-    rule = rules.for_places(wish.to)
+    rule = rule_there(wish.places, wish.to, is_dearer=True)
     quantity = len(wish.places)
-    may_be_cancelled = all(_may_be_cancelled(booking) for booking in wish.places)
     kind = f" ({wish.price_kind.name})" if wish.price_kind else ""
     bought = OrderLine.objects.create(
         order=order,
@@ -205,8 +213,8 @@ def _write_line(order: Order, wish: Dearer, line: OrderLine, hold: Hold) -> Orde
         tax_rate=wish.to.tax_rate,
         total=wish.price * quantity,
         hold=hold,
-        cancel_until=rule.cancel_until if may_be_cancelled else None,
-        kept_percent=max(rule.kept_percent, line.kept_percent),  # a penny more does not buy a better rule
+        cancel_until=rule.cancel_until,
+        kept_percent=rule.kept_percent,
     )
     _allocate(bought, bought.total)
     return bought

@@ -145,6 +145,12 @@ class Move:
         """What is to be paid now."""
         return self.costs - self.paid if self.is_dearer else NOTHING
 
+    @cached_property
+    def rule(self) -> dict[str, Any]:
+        """How they may be cancelled there, for the sentence that says so."""
+        rule = moving.rule_there([place.booking for place in self.places], self.to, is_dearer=self.is_dearer)
+        return {"entry": self.to, "cancel_until": rule.cancel_until, "kept_percent": rule.kept_percent}
+
     @property
     def is_mixed(self) -> bool:
         """Whether it would be dearer for some of the places only."""
@@ -219,8 +225,9 @@ class Plan:
         """Equal if the shopper would read the same about the same places."""
         move = self.move
         read = (move.to.pk, str(move.to.starts_at), str(move.costs), str(move.paid), str(move.more), str(self.back))
+        rule = (str(move.rule["cancel_until"]), str(move.rule["kept_percent"]))
         stands = [(place.booking.pk, str(place.worth)) for place in move.places]
-        return hashlib.sha256(repr((read, stands, self.by_card)).encode()).hexdigest()[:32]
+        return hashlib.sha256(repr((read, rule, stands, self.by_card)).encode()).hexdigest()[:32]
 
 
 def plan_for(order: Order, key: Key, quantity: int, to: int) -> Plan:

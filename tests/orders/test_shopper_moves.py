@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from bookings.models import Booking, Entry
-from orders.models import Order
+from orders.models import Order, OrderLine
 from payments.models import Payment
 from payments.simulator import Simulator
 from tests.factories import EntryFactory
@@ -86,6 +86,23 @@ def test_what_it_comes_to_is_shown_and_nothing_moves(paid: Order, workshop: Entr
 
     assert "<dd data-back>£10.00</dd>" in page
     assert all_rows() == before
+
+
+@pytest.mark.parametrize("price", ["30.00", "50.00"])
+def test_how_it_may_be_cancelled_there_is_shown_as_it_will_be(paid: Order, workshop: Entry, price: str) -> None:
+    to = another(workshop, price)
+    client = holder_of(paid)
+
+    seen = client.get(path_of(paid), {"places": "line_1", "quantity": 1, "to": to.pk})
+    client.post(path_of(paid), fields_of(seen))
+
+    until = (to.starts_at - timedelta(hours=48)).replace(microsecond=0)
+    assert f'datetime="{until:%Y-%m-%dT%H:%M:%S}' in re.findall(r"<dd[^>]*data-rule>.*?</dd>", text_of(seen))[0]
+    line = OrderLine.objects.filter(entry=to).first()
+    moved = Booking.objects.filter(entry=to).first()
+    bound = line.cancel_until if line else moved and moved.cancel_until
+    assert bound
+    assert bound.replace(microsecond=0) == until
 
 
 def test_saying_yes_does_what_was_shown_once(paid: Order, workshop: Entry) -> None:
