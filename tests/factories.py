@@ -1,6 +1,6 @@
 """The things a shop is made of, as small as they can be."""
 
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,8 +9,8 @@ from django.utils import timezone
 from factory.django import DjangoModelFactory
 
 from bookings import capacity
-from bookings.models import Calendar, Entry, Pool, Question, Series
-from cart.models import Product, Stall
+from bookings.models import Calendar, Entry, Hold, Pool, Question, Series
+from cart.models import Cart, CartItem, Product, Stall, hash_token, new_token
 from cartsite.models import User
 from orders.offers import CollectionSlot, DeliveryZone, Voucher
 
@@ -164,3 +164,18 @@ class VoucherFactory(DjangoModelFactory[Voucher]):
     pool = factory.LazyAttribute(
         lambda o: None if o.uses is None else capacity.new_pool(o.code, o.uses)  # type: ignore[attr-defined]
     )
+
+
+def held_by_another(thing: Product | Entry, quantity: int, until: datetime | None = None) -> Hold:
+    """Somebody else's basket holds so many of it; the hold."""
+    hold = capacity.claim(thing.pool_id or 0, quantity, until=until)
+    product, entry = (thing, None) if isinstance(thing, Product) else (None, thing)
+    CartItem.objects.create(
+        cart=Cart.objects.create(token_hash=hash_token(new_token())),
+        product=product,
+        entry=entry,
+        quantity=quantity,
+        hold=hold,
+        seen_price=thing.price,
+    )
+    return hold

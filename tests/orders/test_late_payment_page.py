@@ -20,7 +20,7 @@ from payments.models import Payment, Refund, Stray
 from payments.refunds import Wish
 from payments.simulator import Simulator
 from tests.concurrency import results_of, run_at_once
-from tests.factories import EntryFactory
+from tests.factories import EntryFactory, held_by_another
 from tests.invariants import assert_books_balance
 from tests.orders.acts import all_rows, holder_of
 from tests.orders.late import come_late, expire, late_case
@@ -483,7 +483,7 @@ def test_sold_out_meanwhile_says_so_and_offers_the_rest(
     paid_late: Order, client: Client, workshop: Entry, another: Entry
 ) -> None:
     third = EntryFactory(calendar=workshop.calendar, title=workshop.title)
-    capacity.claim(another.pool_id, 9, until=None)
+    held_by_another(another, 9)
     before = all_rows()
 
     response = client.post(page_of(paid_late), other(another))

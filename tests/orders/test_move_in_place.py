@@ -13,7 +13,7 @@ from orders import services
 from orders.models import Order, OrderLine
 from orders.moving import CannotMove, move_in_place
 from tests.concurrency import run_at_once
-from tests.factories import EntryFactory
+from tests.factories import EntryFactory, held_by_another
 from tests.orders.acts import all_rows, assert_pools_balance
 from tests.payments.records import events_of, fresh, taken
 
@@ -72,7 +72,7 @@ def test_whoever_was_to_come_comes_to_the_new_place(line: OrderLine, later_date:
 
 
 def test_without_room_nothing_moves(line: OrderLine, later_date: Entry) -> None:
-    capacity.claim(later_date.pool_id, 9, until=None)
+    held_by_another(later_date, 9)
     before = all_rows()
 
     with pytest.raises(capacity.SoldOut):
@@ -83,7 +83,7 @@ def test_without_room_nothing_moves(line: OrderLine, later_date: Entry) -> None:
 
 def test_a_full_pool_never_blocks_a_move_within_it(line: OrderLine, workshop: Entry) -> None:
     evening = EntryFactory(title=workshop.title, calendar=workshop.calendar, pool=workshop.pool)
-    capacity.claim(workshop.pool_id, 8, until=None)
+    held_by_another(workshop, 8)
 
     move_in_place(places(line), evening, by=None, cause="shopper")
 
@@ -158,7 +158,7 @@ def test_a_place_moves_twice_and_back(line: OrderLine, workshop: Entry, later_da
 def test_of_two_who_want_the_last_place_one_moves(
     place_order: Callable[..., Order], workshop: Entry, later_date: Entry
 ) -> None:
-    capacity.claim(later_date.pool_id, 9, until=None)
+    held_by_another(later_date, 9)
     lines = []
     for _turn in range(2):
         order = place_order((workshop, 1))

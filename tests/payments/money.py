@@ -13,6 +13,7 @@ from payments import history, late, refunds, settling, starting
 from payments.models import Movement, MovementShare, Payment, Refund
 from payments.refunds import Wish
 from payments.simulator import Simulator
+from tests.factories import held_by_another
 from tests.payments.records import Later, fresh, sweep
 from tests.payments.wire import Wire
 
@@ -153,7 +154,7 @@ def pay_unseen_until_over(later: Later, wire: Wire, payment: Payment, meanwhile:
 
 def fill_up(entry: Entry) -> None:
     """Somebody else takes nine of its ten places."""
-    capacity.claim(entry.pool_id or 0, 9, until=None)
+    held_by_another(entry, 9)
 
 
 def make_room(entry: Entry) -> None:

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from bookings import capacity
 from bookings.models import Entry
 from cartsite.models import Case, Message, User
 from orders.models import Order
@@ -14,6 +13,7 @@ from payments.models import Payment, Refund
 from payments.refunds import CannotRefund
 from payments.simulator import Simulator
 from tests.concurrency import run_at_once
+from tests.factories import held_by_another
 from tests.payments.money import (
     ask_back,
     case,
@@ -188,7 +188,7 @@ def test_one_that_cannot_go_back_by_itself_delays_no_other(
     refunds.request(too_late, refunds.Wish(pounds(70), "Gone", None))
     make_room(workshop)
     other = starting.start(place_order((workshop, 1)))
-    pay_unseen_until_over(later, wire, other, lambda: capacity.claim(workshop.pool_id or 0, 10, until=None))
+    pay_unseen_until_over(later, wire, other, lambda: held_by_another(workshop, 10))
 
     later(days=4)
     late.send_back_by_itself()

@@ -37,7 +37,7 @@ from payments.simulator import Simulator
 from payments.simulator.events import EventType
 from payments.simulator.world import Refused
 from tests.concurrency import results_of, run_at_once
-from tests.factories import EntryFactory
+from tests.factories import EntryFactory, held_by_another
 from tests.invariants import assert_books_balance
 from tests.payments.records import Later, events_of, fresh, make_due, open_cases, sweep, sweep_until_quiet, taken
 
@@ -82,7 +82,7 @@ def grab(entry: Entry) -> bool:
     """Somebody else wants the places as soon as they are free."""
     for _try in range(20):
         with suppress(capacity.SoldOut):
-            capacity.claim(entry.pool_id, 2, until=None)
+            held_by_another(entry, 2)
             return True
     return False
 
@@ -531,7 +531,7 @@ def late_case(later: Later, attempt: Payment, sumup: Simulator, full_house: Entr
     releasing.sweep()
     later(minutes=2)
     sweep()
-    hold = capacity.claim(full_house.pool_id, 2, until=None)
+    hold = held_by_another(full_house, 2)
     pay_too_late(sumup, attempt)
     settling.settle(attempt)
     capacity.give_back([hold.pk])

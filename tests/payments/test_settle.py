@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from bookings import capacity
 from bookings.models import Booking, Entry
 from cart.models import Product
 from cartsite.models import Case, Message, User
@@ -17,7 +16,7 @@ from payments import releasing, settling, starting, sumup, sweeping
 from payments.models import Movement, Payment
 from payments.simulator import Simulator
 from tests.concurrency import results_of, run_at_once
-from tests.factories import EntryFactory
+from tests.factories import EntryFactory, held_by_another
 from tests.payments.records import Later, events_of, fresh, open_cases, sweep_until_quiet, taken, tallies
 from tests.payments.wire import Wire
 
@@ -343,7 +342,7 @@ def test_late_money_without_room_is_a_case_and_the_order_stays_expired(
     later: Later, order: Order, payment: Payment, wire: Wire, workshop: Entry
 ) -> None:
     expire(order, later)
-    capacity.claim(workshop.pool_id, 9, until=None)
+    held_by_another(workshop, 9)
     turn_paid(wire)
 
     settling.settle(fresh(payment))
@@ -364,7 +363,7 @@ def test_late_money_claims_all_or_nothing(
     order = place_order((workshop, 2), (small, 1))
     payment = starting.start(order)
     expire(order, later)
-    capacity.claim(small.pool_id, 1, until=None)
+    held_by_another(small, 1)
     turn_paid(wire)
 
     settling.settle(fresh(payment))
@@ -406,7 +405,7 @@ def test_two_expired_orders_paid_late_at_once_share_what_room_there_is(
 ) -> None:
     payments = [starting.start(place_order((workshop, 2))) for _order in range(2)]
     sweep_until_quiet(later)
-    capacity.claim(workshop.pool_id, 7, until=None)
+    held_by_another(workshop, 7)
     turn_paid(wire)
 
     results_of(run_at_once(*[lambda p=payment: settling.settle(fresh(p)) for payment in payments]))
