@@ -213,6 +213,11 @@ class Promise:
         return [place.booking for place in self.offer.places[: self.quantity]] if self.offer else []
 
     @property
+    def is_choice(self) -> bool:
+        """Whether some of these places would stand: then it must be said which ones go."""
+        return self.offer is not None and 0 < len(self.places) < len(self.offer.places)
+
+    @property
     def back(self) -> Decimal:
         return sum((piece.amount for piece in self.pieces), NOTHING)
 

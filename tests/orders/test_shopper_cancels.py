@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from bookings.models import Booking
+from bookings.models import Attendee, Booking
 from cart.models import Product
 from cartsite.models import User
 from orders import services
@@ -88,6 +88,21 @@ def test_the_consequence_is_shown_to_the_penny_and_nothing_moves(paid: Order) ->
     assert "£3.50 is kept, £31.50 comes back." in said
     assert "cannot be undone" in said
     assert all_rows() == before
+
+
+def test_of_several_places_it_is_said_whose_goes(paid: Order) -> None:
+    first, last = Booking.objects.order_by("pk")
+    Attendee.objects.create(order_line=last.order_line, number=2, booking=last, name="Ben Baker")
+    client = holder_of(paid)
+
+    one = client.get(path_of(paid), {"line_1": 1})
+    both = client.get(path_of(paid), {"line_1": 2})
+    client.post(path_of(paid), fields_of(one))
+
+    assert f"{last.code} (Ben Baker)" in text_of(one)
+    assert first.code not in text_of(one)
+    assert "data-whose" not in text_of(both)
+    assert list(Booking.objects.filter(status="cancelled")) == [last]
 
 
 def test_saying_yes_does_what_was_shown(paid: Order) -> None:
