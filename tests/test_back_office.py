@@ -27,6 +27,7 @@ NOT_SHOWN = {
     "payments.Reading",  # the sweep's own note
     "payments.TheirRow",  # scaffolding of a close, gone when it is done
     # Shown with what they belong to:
+    "bookings.Answer",
     "payments.Finding",
     "payments.MovementShare",
     "payments.Reopening",

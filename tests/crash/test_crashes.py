@@ -73,9 +73,9 @@ DEATHS: list[tuple[type[Play], str, Failpoint]] = [
     (SendRefund, "its event is written, not committed", Failpoint("events._take_refund", "orders.owe_mail(")),
     (SendRefund, "it is done", Failpoint("refunds._put_back", "order, refund = _lock(refund)")),
     (SendRefundThatIsRefused, "SumUp said no", Failpoint("refunds._conclude", "with transaction.atomic():")),
-    (SendMail, "the mail is leased", Failpoint("mail._send", "compose(order, message).send()")),
-    (SendMail, "the mail server said yes", Failpoint("mail._note_sent", "if message.mark_sent():")),
-    (SendMail, "it is marked, not committed", Failpoint("mail._note_sent", "Case.settle(")),
+    (SendMail, "the mail is leased", Failpoint("mail._send", "post.compose(subject, message).send()")),
+    (SendMail, "the mail server said yes", Failpoint("mail._send", "with transaction.atomic():")),
+    (SendMail, "it is marked, not committed", Failpoint("mail._note_on_order", "if is_news:")),
     (Place, "it is held, nothing is written", Failpoint("placing.place", "order = _write_order(")),
     (Place, "all is written, not committed", Failpoint("placing.place", "return order, True")),
     (PlaceForNothing, "it is confirmed, not committed", Failpoint("placing.place", "return order, True")),
@@ -128,7 +128,7 @@ def test_whoever_dies_the_next_ones_put_it_right(world: World, kind: type[Play],
 def test_mail_doubles_only_between_the_servers_yes_and_our_mark(world: World) -> None:
     play = SendMail(world)
 
-    perform(play, Failpoint("mail._note_sent", "if message.mark_sent():"))
+    perform(play, Failpoint("mail._send", "with transaction.atomic():"))
 
     doubled = [name for name, times in world.delivered().items() if times == 2]
     assert doubled == [Message.objects.earliest("pk").uuid]
@@ -153,6 +153,6 @@ def test_the_list_of_lines_looks_after_itself(world: World) -> None:
 
     lines = [str(failpoint) for failpoint in list_failpoints(play.act, play.modules)]
 
-    assert "mail._note_sent: if message.mark_sent():" in lines
-    assert "mail._note_sent: if message.mark_sent(): (time 2)" in lines
+    assert "mail._note_on_order: if is_news:" in lines
+    assert "mail._note_on_order: if is_news: (time 2)" in lines
     assert lines[-1] == "mail.send_owed: (end)"

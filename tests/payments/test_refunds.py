@@ -628,4 +628,4 @@ def test_goods_beside_a_called_off_entry_are_not_refunded(
     pay(payment, sumup)
 
     assert ledger.money_of(payment.order).net == honey.price
-    assert capacity.Pool.objects.get(pk=workshop.pool_id).taken == 2
+    assert capacity.Pool.objects.get(pk=workshop.pool_id).taken == 0
