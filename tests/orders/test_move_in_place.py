@@ -179,6 +179,8 @@ def test_places_that_change_their_dates_with_each_other_never_block_each_other(
     place_order: Callable[..., Order], workshop: Entry, later_date: Entry
 ) -> None:
     lines = []
+    for entry in (workshop, later_date):
+        capacity.set_capacity(entry.pool, 12)  # all of them may be on their way to one date at the same moment
     for turn in range(12):
         order = place_order((later_date if turn % 2 else workshop, 1))
         services.confirm(order, cause="paid")
