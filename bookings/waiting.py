@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 
 from bookings import capacity
 from bookings.models import Entry, Hold, Pool, PriceKind, Waiter, WaiterQuerySet
-from cartsite.models import Message, User, kind_of
+from cartsite.models import Case, Message, User, kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -190,6 +190,8 @@ def _end(waiters: Iterable[Waiter], status: Waiter.Status) -> None:
     for waiter in waiters:
         waiter.status, waiter.ended_at = status, timezone.now()
         waiter.save(update_fields=["status", "ended_at"])
+        if status in (Waiter.Status.TAKEN, Waiter.Status.LEFT):
+            Case.settle(Case.Kind.MAIL_FAILED, waiter, _("There is nothing left to tell them."))
 
 
 def _offer(pool_id: int, waiting: Sequence[Waiter]) -> list[Waiter]:

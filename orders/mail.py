@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 # Whatever may be, or hold, an e-mail address: also as senders rewrite it in the addresses of bounces.
 ADDRESS = re.compile(r"\S*(@|=40|%40|&#64;|\[at\]|\(at\))\S*", re.IGNORECASE)
 
+MANY_TRIES, BOUNCED = "many tries", "bounced"
+SENT_AFTER_ALL = gettext_lazy("It was sent after all.")
+
 
 @dataclass(frozen=True)
 class Post:
@@ -78,7 +81,6 @@ def _put_off(message: Message, subject: Any, error: Exception) -> None:
 
 # --- About an order ---------------------------------------------------------------------------------------------------
 
-MANY_TRIES, BOUNCED = "many tries", "bounced"
 WHAT_HAPPENED = {
     MANY_TRIES: gettext_lazy("The mail about order %(number)s could not be sent after many tries."),
     BOUNCED: gettext_lazy("The mail about order %(number)s came back: its address does not exist, or takes no mail."),
@@ -94,7 +96,7 @@ def _note_on_order(order: Order, message: Message, is_news: bool) -> None:
     if is_news:
         order.record("mail_sent", mail=message.kind)
     if not mail_of(order).filter(status=Message.Status.FAILED).exists():
-        Case.settle(Case.Kind.MAIL_FAILED, order, _("It was sent after all."))
+        Case.settle(Case.Kind.MAIL_FAILED, order, SENT_AFTER_ALL)
 
 
 def _tell_staff(order: Order, message: Message, cause: str) -> None:
@@ -110,14 +112,23 @@ def _find_waiter(uuid: UUID) -> Waiter:
     return Waiter.objects.select_related("entry__calendar", "price_kind", "hold").get(uuid=uuid)
 
 
-def _let_go(waiter: Waiter, _message: Message, _cause: str) -> None:
-    """Nobody can be told there: what was offered goes to the next in line at once. There is nobody to look for."""
-    waiting.leave(waiter)
+def _note_reached(waiter: Waiter, _message: Message, _is_news: bool) -> None:
+    Case.settle(Case.Kind.MAIL_FAILED, waiter, SENT_AFTER_ALL)
+
+
+def _give_up_on(waiter: Waiter, _message: Message, cause: str) -> None:
+    """Where nobody is, nobody can be told: what was offered goes to the next in line at once. If it was only the mail
+    server that failed, they keep their place, and a person must find another way to tell them."""
+    if cause == BOUNCED:
+        waiting.leave(waiter)
+        return
+    what_happened = _("Somebody on the waiting list for %(title)s could not be sent their mail after many tries.")
+    Case.open(Case.Kind.MAIL_FAILED, waiter, what_happened % {"title": waiter.entry.title})
 
 
 POSTS = {
     kind_of(Order): Post(_find_order, letters.compose, _note_on_order, _tell_staff),
-    kind_of(Waiter): Post(_find_waiter, waiting_letters.compose, lambda _waiter, _message, _is_news: None, _let_go),
+    kind_of(Waiter): Post(_find_waiter, waiting_letters.compose, _note_reached, _give_up_on),
 }
 
 

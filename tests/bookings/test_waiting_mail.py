@@ -276,10 +276,49 @@ def test_a_mail_server_that_is_down_delays_the_mail_and_changes_no_line(
     assert len(mailoutbox) == 1
 
 
-def test_whoever_cannot_be_told_after_many_tries_leaves_the_line(line: tuple[Waiter, list[Any]], settings: Any) -> None:
+@pytest.fixture
+def untold(line: tuple[Waiter, list[Any]], settings: Any) -> Case:
+    """A case: the mail server was down until the last try."""
     settings.EMAIL_BACKEND = "tests.bookings.test_waiting_mail.Unreachable"
     Message.objects.update(tries=Message.MOST_TRIES - 1)
+    mail.send_owed()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    return Case.objects.get()
+
+
+def test_whoever_cannot_be_told_after_many_tries_keeps_their_place_and_a_person_looks(
+    line: tuple[Waiter, list[Any]], untold: Case
+) -> None:
+    assert (Message.objects.get().status, statuses(line[0])) == ("failed", ["waiting"])
+    assert (untold.kind, untold.subject_uuid, untold.status) == ("mail_failed", line[0].uuid, "open")
+    assert "@" not in untold.what_happened
+
+
+@pytest.mark.usefixtures("untold")
+def test_once_mail_reaches_them_again_nobody_needs_to_look(line: tuple[Waiter, list[Any]]) -> None:
+    free(line[1][0])
+    waiting.sweep()
 
     mail.send_owed()
 
-    assert (Message.objects.get().status, statuses(line[0])) == ("failed", ["left"])
+    assert Case.objects.get().status == "resolved"
+
+
+@pytest.mark.usefixtures("untold")
+def test_once_they_have_left_nobody_needs_to_look(line: tuple[Waiter, list[Any]]) -> None:
+    waiting.leave(line[0])
+
+    assert Case.objects.get().status == "resolved"
+
+
+@pytest.mark.usefixtures("untold")
+def test_an_offer_that_nobody_was_told_of_lapses_and_the_case_stays(
+    line: tuple[Waiter, list[Any]], clock: Traveller
+) -> None:
+    free(line[1][0])
+    waiting.sweep()
+    clock.shift(timedelta(days=3))
+
+    waiting.sweep()
+
+    assert (statuses(line[0]), Case.objects.get().status) == (["passed"], "open")

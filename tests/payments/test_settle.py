@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bookings.models import Booking, Entry
+from bookings import waiting
+from bookings.models import Booking, Entry, Waiter
 from cart.models import Product
 from cartsite.models import Case, Message, User
 from orders import services as orders
@@ -15,6 +16,7 @@ from orders.models import Order
 from payments import releasing, settling, starting, sumup, sweeping
 from payments.models import Movement, Payment
 from payments.simulator import Simulator
+from tests.bookings.lines import join, statuses
 from tests.concurrency import results_of, run_at_once
 from tests.factories import EntryFactory, held_by_another
 from tests.payments.records import Later, events_of, fresh, open_cases, sweep_until_quiet, taken, tallies
@@ -354,6 +356,32 @@ def test_late_money_without_room_is_a_case_and_the_order_stays_expired(
     assert taken(workshop) == 9
     case = Case.objects.get()
     assert (case.kind, case.at_stake) == ("late_payment", order.total)
+
+
+@pytest.fixture
+def ada(later: Later, order: Order, payment: Payment, wire: Wire, workshop: Entry) -> Waiter:
+    """Somebody who waits for the places of an order that was paid after it had expired."""
+    held_by_another(workshop, 8)
+    waiter = join(workshop, "ada")
+    expire(order, later)
+    turn_paid(wire)
+    return waiter
+
+
+def test_late_money_comes_before_those_who_wait(ada: Waiter, payment: Payment) -> None:
+    settling.settle(fresh(payment))
+
+    assert state_of(payment)[:2] == ("captured", "confirmed")
+    assert (statuses(ada), open_cases()) == (["waiting"], [])
+
+
+def test_late_money_takes_no_offer_away(ada: Waiter, payment: Payment, workshop: Entry) -> None:
+    waiting.offer_freed(workshop.pool_id)
+
+    settling.settle(fresh(payment))
+
+    assert state_of(payment)[:2] == ("captured", "expired")
+    assert (statuses(ada), open_cases()) == (["offered"], ["late_payment"])
 
 
 def test_late_money_claims_all_or_nothing(
