@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.core.cache import cache
 from django.db import transaction
-from django.test import Client
+from django.test import Client, TransactionTestCase
 
 from bookings.models import Entry
 from cart import services as carts
@@ -19,7 +20,15 @@ from payments import starting
 from payments.models import Payment
 from payments.simulator import Merchant, Simulator, serve
 from payments.simulator.server import SimulatorServer
+from tests.emptying import empty_tables
 from tests.factories import EntryFactory, ProductFactory, UserFactory
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _empty_quickly() -> Iterator[None]:
+    """After each test that commits."""
+    with patch.object(TransactionTestCase, "_fixture_teardown", lambda _self: empty_tables()):
+        yield
 
 
 @pytest.fixture(autouse=True)

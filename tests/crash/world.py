@@ -10,7 +10,6 @@ from unittest.mock import patch
 from uuid import UUID
 
 from django.core.cache import cache
-from django.core.management import call_command
 from time_machine import TimeMachineFixture
 
 from bookings import waiting
@@ -21,6 +20,7 @@ from orders import mail
 from orders.models import Order
 from payments import calling_off, history, late, refunds, releasing, sweeping
 from payments.simulator import Simulator
+from tests.emptying import empty_tables
 from tests.factories import EntryFactory, ProductFactory, UserFactory
 
 START = datetime(2026, 6, 3, 9, 0, tzinfo=UTC)  # a Wednesday morning; the shop's day is not over for 14 hours
@@ -44,7 +44,7 @@ class World:
 
     def begin(self) -> None:
         """Forget everything, and stop the clock in the morning of the first day."""
-        call_command("flush", verbosity=0, interactive=False, inhibit_post_migrate=True, reset_sequences=False)
+        empty_tables()
         cache.clear()
         self.sumup.reset()
         self.sumup.behave(webhooks="never")
