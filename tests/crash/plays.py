@@ -28,6 +28,7 @@ from payments.refunds import Wish
 from tests.crash.aftermath import assert_all_is_well, open_cases, refunds_at_sumup, statuses
 from tests.crash.killing import Failpoint, die_at
 from tests.crash.world import START, World
+from tests.factories import held_by_another
 
 ALL, PART = Decimal("76.50"), Decimal("40.00")
 
@@ -257,7 +258,7 @@ class SettleTooLate(SettleLate):
 
     def prepare(self) -> None:
         super().prepare()
-        self.rival = self.world.place_order((self.world.workshop, 2))
+        held_by_another(self.world.workshop, 2)
 
     def check(self) -> None:
         assert self.status() == "expired"

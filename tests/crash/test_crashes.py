@@ -9,6 +9,7 @@ import pytest
 from cartsite.models import Message
 from payments.models import Refund
 from tests.crash.booking import (
+    BOOKING,
     CallEntryOffAndMove,
     CheckIn,
     ConfirmMove,
@@ -21,6 +22,7 @@ from tests.crash.booking import (
 )
 from tests.crash.killing import END, Failpoint, die_at, list_failpoints
 from tests.crash.plays import (
+    PLAYS,
     ApproveBatch,
     CallEntryOff,
     Close,
@@ -40,7 +42,7 @@ from tests.crash.plays import (
     StartWithLostAnswer,
     perform,
 )
-from tests.crash.shopping import CallAllOff, CallOff, Place, PlaceForNothing, SignIn, Undo
+from tests.crash.shopping import SHOPPING, CallAllOff, CallOff, Place, PlaceForNothing, SignIn, Undo
 from tests.crash.world import World
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -123,6 +125,11 @@ DEATHS: list[tuple[type[Play], str, Failpoint]] = [
 )
 def test_whoever_dies_the_next_ones_put_it_right(world: World, kind: type[Play], failpoint: Failpoint) -> None:
     perform(kind(world), failpoint)
+
+
+@pytest.mark.parametrize("kind", [*PLAYS, *SHOPPING, *BOOKING], ids=lambda kind: kind.__name__)
+def test_where_nobody_dies_every_play_ends_well_too(world: World, kind: type[Play]) -> None:
+    perform(kind(world), None)
 
 
 def test_mail_doubles_only_between_the_servers_yes_and_our_mark(world: World) -> None:
