@@ -8,14 +8,19 @@ from django.utils.translation import gettext_lazy as _
 from bookings.models import Entry, PriceKind
 from bookings.waiting import most_places
 
+# What the database takes of an e-mail address; Django's own form field lets longer ones through.
+LONGEST_ADDRESS = 254
+
 
 class JoinForm(forms.Form):
     """Where to write to, and how many places at which of the entry's prices."""
 
     email = forms.EmailField(
+        max_length=LONGEST_ADDRESS,
         error_messages={
             "required": _("Please tell us where we can write to."),
             "invalid": _("This is not an e-mail address, such as name@example.org."),
+            "max_length": _("An e-mail address has at most %(limit_value)d characters."),
         },
     )
     quantity = forms.IntegerField(

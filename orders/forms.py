@@ -9,6 +9,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from bookings.forms import LONGEST_ADDRESS
 from bookings.models import Question
 from orders.access import read_number
 from orders.attendees import Asked, Guest
@@ -41,10 +42,12 @@ class CheckoutForm(forms.Form):
     )
     email = forms.EmailField(
         label=_("E-mail address"),
+        max_length=LONGEST_ADDRESS,
         help_text=_("The confirmation and your tickets go there."),
         error_messages={
             "required": _("Please tell us where the confirmation may go."),
             "invalid": _("This is not an e-mail address, such as name@example.org."),
+            "max_length": _("An e-mail address has at most %(limit_value)d characters."),
         },
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )

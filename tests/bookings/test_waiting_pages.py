@@ -107,6 +107,7 @@ def test_one_may_wait_for_another_price(client: Client, full: Entry) -> None:
     [
         ({"email": ""}, "where we can write to"),
         ({"email": "ada"}, "not an e-mail address"),
+        ({"email": f"{'x' * 242}@mail.example"}, "at most 254 characters"),
         ({"quantity": ""}, "Choose how many"),
         ({"quantity": "0"}, "from 1 to 10"),
         ({"quantity": "11"}, "from 1 to 10"),

@@ -238,7 +238,8 @@ def test_sumup_that_says_no_leads_to_the_order_with_a_button(
         ("email", "grace", "This is not an e-mail address"),
         ("email", "grace@mail.example\nBcc: all@mail.example", "This is not an e-mail address"),
         ("email", "a@b.example, c@d.example", "This is not an e-mail address"),
-        ("email", f"{'x' * 320}@mail.example", ""),
+        ("email", f"{'x' * 242}@mail.example", "at most 254 characters"),
+        ("email", f"{'x' * 320}@mail.example", "This is not an e-mail address"),
     ],
 )
 def test_what_was_typed_wrong_is_said_beside_its_field(
