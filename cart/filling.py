@@ -23,20 +23,12 @@ def check_line(thing: Product | Entry, quantity: int, price_kind: PriceKind | No
         raise Unavailable(_("Choose a quantity from 1 to %(most)d.") % {"most": MOST_PER_LINE})
     if not thing.is_on_sale:
         raise Unavailable(_("%(title)s is no longer on sale.") % {"title": thing.title})
-    if price_kind is not None and not (isinstance(thing, Entry) and _is_price_of(thing, price_kind)):
+    if price_kind is not None and not (isinstance(thing, Entry) and price_kind.is_price_of(thing)):
         raise _not_at_that_price(thing)
 
 
 def _not_at_that_price(thing: Product | Entry) -> Unavailable:
     return Unavailable(_("%(title)s is no longer on sale at that price.") % {"title": thing.title})
-
-
-def _is_price_of(entry: Entry, kind: PriceKind) -> bool:
-    """Whether this is a price of the entry, or of its series. (What an entry took from its series before it had prices
-    of its own stays good for whoever has it in their basket.)"""
-    its_own = kind.entry_id == entry.pk
-    its_series = kind.series_id is not None and kind.series_id == entry.series_id
-    return kind.archived_at is None and (its_own or its_series)
 
 
 def check_caps(basket: Basket, item: CartItem, quantity: int) -> None:

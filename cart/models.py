@@ -308,6 +308,16 @@ class CartItem(models.Model):
         return self.unit_price * self.quantity
 
     @property
+    def is_at_its_price(self) -> bool:
+        """Whether its price is still one of the entry's."""
+        return self.price_kind is None or (self.entry is not None and self.price_kind.is_price_of(self.entry))
+
+    @property
+    def is_on_sale(self) -> bool:
+        """Whether it can be bought at this moment, at its price, if there is enough of it."""
+        return self.thing.is_on_sale and self.is_at_its_price
+
+    @property
     def price_rose(self) -> bool:
         """Whether it costs more than the shopper has agreed to."""
         return self.unit_price > self.seen_price

@@ -439,6 +439,26 @@ def test_prices_that_changed_since_the_page_was_shown_are_shown_again(
     assert services.basket_of(token, None).prices_rose
 
 
+@pytest.mark.parametrize("address", ["/cart/", "/checkout/"])
+@pytest.mark.parametrize(
+    ("field", "sentence"),
+    [
+        ("cancelled_at", "This was called off, so it cannot be ordered."),
+        ("booking_closes_at", "It is no longer on sale."),
+    ],
+)
+def test_a_line_that_cannot_be_bought_any_more_says_so_and_not_that_it_is_held(
+    fill_cart: Fill, workshop: Entry, address: str, field: str, sentence: str
+) -> None:
+    _cart, token = fill_cart((workshop, 1))
+    Entry.objects.update(**{field: timezone.now()})
+
+    page = visitor_with(token, Client()).get(address).content.decode()
+
+    assert sentence in page
+    assert "Held until" not in page
+
+
 @pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["plain", "htmx"])
 def test_holds_are_renewed(fill_cart: Fill, loaf: Product, headers: dict[str, str]) -> None:
     cart, token = fill_cart((loaf, 1))

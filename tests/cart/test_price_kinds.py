@@ -175,8 +175,10 @@ def test_a_price_that_is_withdrawn_meanwhile_blocks_the_checkout_and_stays_visib
     with pytest.raises(CannotPlace, match="Pizza evening is no longer on sale at that price"):
         place_cart(cart, token)
     page = visitor(token).get("/checkout/").content.decode()
+    basket = visitor(token).get("/cart/").content.decode()
 
     assert "Pizza evening is no longer on sale at that price." in page
+    assert (page + basket).count("It is no longer on sale at this price.") == 2
     assert lines(cart) == BOTH
 
 
@@ -271,7 +273,7 @@ def test_adding_brings_the_saved_line_of_that_price_back_and_no_other(
 
 
 def test_a_withdrawn_price_stays_saved(family: tuple[Cart, str], child: PriceKind) -> None:
-    cart, _token = family
+    cart, token = family
     item = line(cart, child).pk
     services.save_for_later(cart, item)
     PriceKind.objects.update(archived_at=timezone.now())
@@ -280,6 +282,7 @@ def test_a_withdrawn_price_stays_saved(family: tuple[Cart, str], child: PriceKin
         services.bring_back(cart, item)
 
     assert lines(cart, saved=True) == {"Pizza evening (Child)": 1}
+    assert "It is no longer on sale." in visitor(token).get("/cart/").content.decode()
 
 
 def test_ordering_again_asks_for_the_same_prices(client: Client, family: tuple[Cart, str], pizza: Entry) -> None:
