@@ -90,8 +90,9 @@ def turn_of(waiter: Waiter) -> int:
 
 
 def most_places(entry: Entry) -> int:
-    """How many places one may ask for at most."""
-    return min(most for most in (entry.max_per_order, entry.max_per_person, MOST_PLACES) if most is not None)
+    """How many places one may ask for at most: no more than may be in one basket."""
+    limits = (entry.max_per_order, entry.max_per_person, entry.calendar.most_held, MOST_PLACES)
+    return min(most for most in limits if most is not None)
 
 
 def why_closed(entry: Entry) -> str:

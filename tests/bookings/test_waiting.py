@@ -137,6 +137,15 @@ def test_one_waits_for_no_more_places_than_one_may_have(caps: dict[str, int], mo
     assert Waiter.objects.get().quantity == most
 
 
+def test_one_waits_for_no_more_places_than_may_be_in_one_basket() -> None:
+    entry, _holds = sold_out(calendar__most_held=3)
+
+    with pytest.raises(CannotJoin, match="You can ask for 1 to 3 places"):
+        join(entry, "ada", 4)
+
+    assert not Waiter.objects.exists()
+
+
 # --- Offers
 
 
