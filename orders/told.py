@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from bookings.models import Booking, Entry
 from cart.models import Stall
-from cartsite.templatetags.shop import local_day, local_time
+from cartsite.templatetags.shop import local_day, local_time, named_time
 from orders.models import Order, OrderLine
 
 
@@ -140,7 +140,7 @@ def _in_words(cancel_until: datetime | None, kept_percent: Decimal, zone: ZoneIn
     """Until when the shopper may cancel it by themselves, and what they get back then, as a sentence."""
     if cancel_until is None or cancel_until <= timezone.now():
         return _("You cannot cancel this yourself.")
-    until = {"day": local_day(cancel_until, zone), "time": local_time(cancel_until, zone)}
+    until = {"day": local_day(cancel_until, zone), "time": named_time(cancel_until, zone)}
     if kept_percent == 0:
         return _("You may cancel this until %(day)s, %(time)s, and get back all that you paid for it.") % until
     if kept_percent == 100:

@@ -62,6 +62,13 @@ def zone_name(moment: datetime, zone: ZoneInfo | None = None) -> str:
 
 
 @register.filter
+def named_time(moment: datetime, zone: ZoneInfo | None = None) -> str:
+    """The time of day, as `19:00 CET` where the zone is not the shop's or the clock shows the hour twice."""
+    is_named = zone not in (None, timezone.get_current_timezone()) or comes_twice(moment, zone)
+    return f"{local_time(moment, zone)} {zone_name(moment, zone)}" if is_named else local_time(moment, zone)
+
+
+@register.filter
 def iso(moment: datetime) -> str:
     """A moment as a machine reads it, in UTC."""
     return moment.astimezone(ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -10,10 +10,11 @@ from uuid import UUID
 import pytest
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.locmem import EmailBackend
+from django.test import Client
 from time_machine import Traveller, travel
 
 from bookings import capacity, waiting
-from bookings.models import Entry, PriceKind, Waiter
+from bookings.models import Calendar, Entry, PriceKind, Waiter
 from cartsite.models import Case, Message
 from orders import mail, waiting_letters
 from tests.bookings.lines import free, fresh, join, offers, sold_out, statuses
@@ -101,6 +102,24 @@ def test_the_mail_with_an_offer(line: tuple[Waiter, list[Any]], mailoutbox: Outb
 
     assert sent.subject == "A place is free for you: Bread workshop"
     assert_letter(sent, line[0], "waiting_offer")
+
+
+def test_an_offer_from_abroad_names_the_clock_that_it_ends_by(
+    line: tuple[Waiter, list[Any]], mailoutbox: Outbox, client: Client
+) -> None:
+    waiter, holds = line
+    Calendar.objects.update(time_zone="Europe/Amsterdam")
+    client.get(waiter.secret_link)
+    waits = client.get(waiter.get_absolute_url()).content.decode()
+    free(holds[0])
+    waiting.sweep()
+
+    sent = send(mailoutbox)
+    page = client.get(waiter.get_absolute_url()).content.decode()
+
+    assert "Booking closes on Tuesday 1 December 2026 at 19:00 CET." in waits
+    for said in (sent.body, sent.alternatives[0][0], page):
+        assert "Wednesday 25 November 2026, 11:00 CET" in str(said)
 
 
 def test_the_mail_with_an_offer_of_fewer_than_were_asked_for(

@@ -10,7 +10,7 @@ import time_machine
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from bookings.models import Booking, Entry
+from bookings.models import Booking, Calendar, Entry
 from cart.models import Product
 from cartsite.models import Case, Message, User
 from orders import letters, mail, moving, services
@@ -166,6 +166,15 @@ def test_each_line_says_how_it_may_be_cancelled(places: Order, mailoutbox: Outbo
 
     assert said in mailoutbox[0].body
     assert said in str(mailoutbox[0].alternatives[0][0])
+
+
+def test_a_rule_by_another_clock_than_the_shops_names_it(places: Order, mailoutbox: Outbox) -> None:
+    Calendar.objects.update(time_zone="Europe/Amsterdam")
+    confirm(places)
+
+    send(mailoutbox)
+
+    assert "You may cancel this until Sunday 29 November 2026, 19:00 CET, and get back" in str(mailoutbox[0].body)
 
 
 def test_nobody_is_told_of_a_day_that_is_over(places: Order, mailoutbox: Outbox) -> None:
