@@ -410,6 +410,7 @@ check(
 )
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {}
 if CELERY_BROKER_URL.startswith("filesystem:"):
+    TRANSPORT_ALIASES["filesystem"] = "cartsite.local.broker:Transport"
     _queue = LOCAL_DIR / "broker"
     for _folder in ("queue", "control"):
         (_queue / _folder).mkdir(parents=True, exist_ok=True)
