@@ -75,6 +75,12 @@ def iso(moment: datetime) -> str:
 
 
 @register.filter
+def places_at(basket: Any, entry: Any) -> int:
+    """How many places at an entry are in a basket, over all prices."""
+    return sum(item.quantity for item in basket.items if item.entry_id == entry.pk)
+
+
+@register.filter
 def picture(path: str) -> str:
     """The address of a picture among the static files; of a plain one, where there is none or its path is wrong."""
     try:

@@ -86,6 +86,20 @@ def test_sold_out_is_said_with_what_may_come_back_and_the_waiting_list() -> None
     assert b"add-e" not in page.content
 
 
+@pytest.mark.parametrize(("quantity", "said"), [(1, "1 place is in your"), (3, "3 places are in your")])
+def test_what_is_in_ones_own_basket_is_said_to_be_there(
+    client: Client, fill_cart: Any, quantity: int, said: str
+) -> None:
+    entry = EntryFactory.create(places=3)
+    _cart, token = fill_cart((entry, quantity))
+    client.cookies["cart"] = token
+
+    pages = [client.get(address) for address in (entry.get_absolute_url(), entry.calendar.get_absolute_url())]
+
+    assert all(f"{said} own basket." in words_of(page.content) for page in pages)
+    assert "own basket" not in words_about(entry)
+
+
 def test_an_order_that_is_not_paid_yet_is_no_basket() -> None:
     entry = EntryFactory.create(places=2)
     sell(entry, 2)
