@@ -117,6 +117,8 @@ def _hold_everything(quote: Quote) -> dict[int, Hold]:
     held = capacity.lock(item.hold_id for item in quote.basket.items if item.hold_id)
     fitting = {n: hold for n, line in enumerate(quote.lines) if (hold := _held_for(line, held)) is not None}
     scarce = {n: line for n, line in enumerate(quote.lines) if line.pool_id is not None and n not in fitting}
+    # What lapsed belongs to those who wait, whether or not a sweep has taken it from the basket.
+    unheld = [*scarce.values(), *(quote.lines[n] for n, hold in fitting.items() if hold.is_over)]
     if stale := [hold for hold in held.values() if hold not in fitting.values() and hold.quantity]:
         # What is freed may come after what is claimed: all pools by primary key, so that no two wait for each other.
         capacity.lock_pools({hold.pool_id for hold in stale} | {line.pool_id or 0 for line in scarce.values()})
@@ -124,9 +126,9 @@ def _hold_everything(quote: Quote) -> dict[int, Hold]:
     capacity.keep(hold.pk for hold in fitting.values())
     try:
         claimed = capacity.claim_all([(line.pool_id or 0, line.quantity) for line in scarce.values()], until=None)
-        waiting.refuse_if_queued([line.pool_id or 0 for line in scarce.values() if line.item and line.item.entry_id])
+        waiting.refuse_if_queued([line.pool_id or 0 for line in unheld if line.item and line.item.entry_id])
     except capacity.SoldOut as sold_out:
-        gone = [_say_gone(line) for line in scarce.values() if line.pool_id in sold_out.pools]
+        gone = [_say_gone(line) for line in unheld if line.pool_id in sold_out.pools]
         raise CannotPlace(*gone) from None
     return fitting | dict(zip(scarce, claimed, strict=True))
 

@@ -367,12 +367,16 @@ def test_a_line_of_a_basket_does_not_grow_while_somebody_waits_but_it_may_shrink
     assert cart.items.get().quantity == 1
 
 
-def test_a_basket_whose_hold_lapsed_is_not_ordered_past_those_who_wait(fill_cart: Fill, clock: Traveller) -> None:
+@pytest.mark.parametrize("given_back", [True, False])
+def test_a_basket_whose_hold_lapsed_is_not_ordered_past_those_who_wait(
+    fill_cart: Fill, clock: Traveller, *, given_back: bool
+) -> None:
     entry = EntryFactory.create(places=1)
     cart, token = fill_cart((entry, 1))
     join(entry, "ada")
     clock.shift(timedelta(minutes=16))
-    capacity.give_expired_back()
+    if given_back:
+        capacity.give_expired_back()
     before = all_rows()
 
     with pytest.raises(Exception, match="not enough left"):
