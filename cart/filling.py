@@ -83,6 +83,7 @@ def add(cart: Cart, thing: Product | Entry, quantity: int, price_kind: PriceKind
     basket = basket_in(cart)
     item, saved = line_for(basket, cart, thing, price_kind)
     check_line(thing, item.quantity + quantity, price_kind)
+    _check_offered(thing, price_kind)
     check_caps(basket, item, item.quantity + quantity)
     _set_quantity(item, item.quantity + quantity)
     if saved is not None:

@@ -90,16 +90,16 @@ def _find_thing(form: AddForm) -> Product | Entry:
 
 
 def _find_price_kind(thing: Product | Entry, form: AddForm) -> PriceKind | None:
-    """Which of an entry's other prices the form names; None for its own, 404 for another's or one that is none."""
+    """Which of an entry's other prices, of today or of old, the form names; None for its own, 404 for another's."""
     named = form.cleaned_data.get("price_kind")
     if form.has_error("price_kind"):
         raise Http404
     if named is None:
         return None
-    for kind in thing.price_kinds if isinstance(thing, Entry) else []:
-        if kind.uuid == named:
-            return kind
-    raise Http404
+    kind = get_object_or_404(PriceKind, uuid=named)
+    if not isinstance(thing, Entry) or not kind.was_price_of(thing):
+        raise Http404
+    return kind
 
 
 def _answer_add(request: HttpRequest, thing: Product | Entry, basket: Basket | None, error: str) -> HttpResponse:

@@ -345,9 +345,11 @@ class PriceKind(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def was_price_of(self, entry: Entry) -> bool:
+        """Whether it is a price of the entry, or of its series, or was one until it was withdrawn."""
+        return self.entry_id == entry.pk or (self.series_id is not None and self.series_id == entry.series_id)
+
     def is_price_of(self, entry: Entry) -> bool:
-        """Whether it is a price of the entry, or of its series, to this day. (What an entry took from its series before
-        it had prices of its own stays good for whoever has it in their basket.)"""
-        its_own = self.entry_id == entry.pk
-        its_series = self.series_id is not None and self.series_id == entry.series_id
-        return self.archived_at is None and (its_own or its_series)
+        """Whether it still is one. (What an entry took from its series before it had prices of its own stays good for
+        whoever has it in their basket.)"""
+        return self.archived_at is None and self.was_price_of(entry)

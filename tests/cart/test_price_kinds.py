@@ -97,17 +97,31 @@ def test_the_form_names_the_price(client: Client, pizza: Entry, child: PriceKind
     assert lines(cart_of(client)) == {"Pizza evening (Child)": 2}
 
 
-@pytest.mark.parametrize("named", ["another's", "archived", "nobody's", "nonsense"])
+@pytest.mark.parametrize("named", ["another's", "nobody's", "nonsense"])
 def test_a_price_that_is_not_the_entrys_is_not_found(
     client: Client, pizza: Entry, child: PriceKind, workshop: Entry, named: str
 ) -> None:
     other = PriceKind.objects.create(entry=workshop, name="Member", price=Decimal("1.00"))
-    gone = PriceKind.objects.create(entry=pizza, name="Member", price=Decimal("1.00"), archived_at=timezone.now())
-    kinds = {"another's": str(other.uuid), "archived": str(gone.uuid), "nobody's": str(uuid4()), "nonsense": "x"}
+    kinds = {"another's": str(other.uuid), "nobody's": str(uuid4()), "nonsense": "x"}
 
     answer = client.post("/cart/items/", {"entry": pizza.pk, "price_kind": kinds[named], "quantity": "1"})
 
     assert answer.status_code == 404
+    assert not Cart.objects.exists()
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["plain", "htmx"])
+def test_a_price_that_was_withdrawn_since_the_page_was_shown_is_said_to_be_gone(
+    pizza: Entry, headers: dict[str, str]
+) -> None:
+    gone = PriceKind.objects.create(entry=pizza, name="Member", price=Decimal("1.00"), archived_at=timezone.now())
+
+    answer = Client(headers=headers).post(
+        "/cart/items/", {"entry": pizza.pk, "price_kind": str(gone.uuid), "quantity": "1"}
+    )
+
+    assert answer.status_code == 422
+    assert "Pizza evening is no longer on sale at that price." in answer.content.decode()
     assert not Cart.objects.exists()
 
 
