@@ -162,6 +162,15 @@ def join(into: Hold, other: Hold) -> None:
     Hold.objects.bulk_update([into, other], ["quantity", "claimed_at", "until"])
 
 
+def follow(entry: int, left: Pool, there: Pool) -> None:
+    """An entry (by primary key) takes from another pool now: what baskets held of the one that it left, and have given
+    back, they claim there the next time.
+
+    Call it with those holds and the pool that is left locked, and only where none of them takes up room.
+    """
+    Hold.objects.filter(pool=left, cart_item__entry=entry, quantity=0).update(pool=there)
+
+
 def divide(hold: Hold, quantity: int) -> Hold:
     """Move so much of what a hold takes up into a new one of the same pool and the same time; the new one.
 

@@ -334,6 +334,7 @@ def hold_still(series: Series) -> None:
     lock_resource(series.resource)
     lock_series(series.pk)
     coming = series.entries.filter(starts_at__gt=timezone.now())
+    capacity.lock(Hold.objects.filter(cart_item__entry__in=coming).values_list("pk", flat=True))
     capacity.lock_pools(coming.values_list("pool", flat=True))
 
 
@@ -421,7 +422,14 @@ def _change(step: Step, entry: Entry, series: Series) -> None:
     if new:
         Entry.objects.filter(pk=entry.pk).update(**new)
     if "pool" in new:
-        Pool.objects.filter(pk=entry.pool_id, entries=None, series=None).update(archived_at=timezone.now())
+        capacity.follow(entry.pk, entry.pool, new["pool"])
+        _retire(entry.pool)
+
+
+def _retire(pool: Pool) -> None:
+    """Put a locked pool away that nothing takes from any more: whoever read of it before finds no room there."""
+    if Pool.objects.filter(pk=pool.pk, entries=None, series=None, product=None).update(archived_at=timezone.now()):
+        capacity.set_capacity(pool, 0)
 
 
 def _make(steps: list[Step], series: Series, uuid_of: Callable[[date], uuid.UUID]) -> None:

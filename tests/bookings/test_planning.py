@@ -1,18 +1,23 @@
 """A series' plan becomes entries: the right days, once each, and nothing that people have places at moves unseen."""
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.forms import model_to_dict, modelform_factory
 from django.utils import timezone
 from time_machine import travel
 
 from bookings import capacity, planning
-from bookings.models import Entry, Pool, Resource, Series
+from bookings.models import Entry, Hold, Pool, Resource, Series
 from bookings.planning import CannotPlan, Fate, Reason
+from cart import services as carts
+from tests.bookings.blocked import wait_until_somebody_is_blocked
+from tests.concurrency import PATIENCE, run_at_once
 from tests.factories import CalendarFactory, EntryFactory
 
 pytestmark = pytest.mark.django_db
@@ -59,6 +64,10 @@ def days(series: Series) -> list[int]:
 
 def rows() -> list[Any]:
     return [list(model.objects.order_by("pk").values()) for model in (Entry, Pool, Series)]
+
+
+def first_entry() -> Entry:
+    return Entry.objects.listed().order_by("starts_at")[0]
 
 
 def fates(plan: planning.Plan) -> dict[int, Fate]:
@@ -218,6 +227,46 @@ def test_entries_with_nothing_taken_swap_their_places_for_shared_ones_and_back(s
     assert archived == own
     assert list(Entry.objects.values_list("pool__wanted", flat=True)) == [4] * 4
     assert planning.preview(series).is_idle
+
+
+def test_a_basket_whose_places_lapsed_claims_them_from_the_pool_that_its_entry_has_now(series: Series) -> None:
+    planning.apply(series)
+    cart, _token = carts.open_cart("", None)
+    carts.add(cart, first_entry(), 3)
+    shared = capacity.new_pool("The course", 6)
+
+    with travel(NOW + timedelta(minutes=16), tick=False):
+        capacity.give_expired_back()
+        planning.apply(change(series, pool=shared, places=None))
+        basket = carts.renew(cart)
+
+    assert not basket.gone
+    assert Hold.objects.values_list("pool", "quantity").get() == (shared.pk, 3)
+    assert Pool.objects.get(pk=shared.pk).taken == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_read_of_an_entry_before_its_places_were_swapped_gets_none_of_the_old_ones(series: Series) -> None:
+    planning.apply(series)
+    read_before, shared = first_entry(), capacity.new_pool("The course", 6)
+    has_swapped = threading.Event()
+
+    def swap() -> None:
+        with transaction.atomic():
+            planning.apply(change(series, pool=shared, places=None))
+            has_swapped.set()
+            wait_until_somebody_is_blocked()
+
+    def add() -> None:
+        assert has_swapped.wait(PATIENCE)
+        with transaction.atomic():
+            carts.add(carts.open_cart("", None)[0], read_before, 1)
+
+    swapped, added = run_at_once(swap, add)
+
+    assert swapped.error is None
+    assert isinstance(added.error, carts.Unavailable)
+    assert set(Pool.objects.values_list("taken", flat=True)) == {0}
 
 
 # --- What people have places at ---------------------------------------------------------------------------------------
