@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bookings import capacity, waiting
+from bookings.browsing import load_price_kinds
 from bookings.models import Booking, Entry
 from cartsite.models import Case, User, kind_of
 from orders import replacing, rules
@@ -113,9 +114,8 @@ def other_dates(order: Order) -> list[Short]:
         return []
     if replacing.is_move(order) or ledger.money_of(order).net != order.total:
         return []
-    lines = list(
-        order.lines.select_related("product__pool", "entry__pool", "entry__calendar", "slot__pool", "price_kind")
-    )
+    loaded = ("product__pool", "entry__pool", "entry__calendar", "slot__pool", "price_kind")
+    lines = list(order.lines.select_related(*loaded).prefetch_related("discounts"))
     gone = [line for line in lines if _is_gone(line)]
     short = [Short(line, _dates_for(line)) for line in gone if line.entry is not None]
     helps = len(short) == len(gone) and all(each.dates for each in short)
@@ -135,7 +135,9 @@ def _dates_for(line: OrderLine) -> list[Date]:
     """The soonest first."""
     if line.entry is None:
         return []
-    entries = [entry for entry in moving.others_like(line.entry) if _fits(line, entry)]
+    others = list(moving.others_like(line.entry))
+    load_price_kinds(others)
+    entries = [entry for entry in others if _fits(line, entry)]
     queued = waiting.is_queued({entry.pool_id for entry in entries})
     return [Date(entry, sum(_back(line, entry), ledger.NOTHING)) for entry in entries if entry.pool_id not in queued]
 

@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bookings import capacity, waiting
+from bookings.browsing import load_price_kinds
 from bookings.models import Booking, Entry, PriceKind
 from cartsite.models import User
 from orders import moving, per_person, replacing
@@ -173,6 +174,7 @@ def price_at(line: OrderLine, entry: Entry) -> Price:
 def moves_for(offer: Offer) -> list[Move]:
     """All that one place of the offer may be moved to, the soonest first."""
     entries = list(others_like(offer.entry))
+    load_price_kinds(entries)
     queued = waiting.is_queued({entry.pool_id for entry in entries})
     moves = [Move(offer, 1, entry, price_at(offer.line, entry)) for entry in entries]
     return [move for move in moves if _why_not(move, queued) == ""]

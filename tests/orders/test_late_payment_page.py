@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from bookings import capacity
 from bookings.models import Booking, Entry
@@ -467,6 +469,20 @@ def test_what_the_other_date_is_worth_comes_back_when_it_is_cancelled(
     plan = cancelling.plan_for(paid_late, {(1, another.pk): 2})
 
     assert plan.back == Decimal("60.00")
+
+
+def test_other_dates_are_found_with_the_same_few_queries_for_any_number(
+    paid_late: Order, client: Client, workshop: Entry
+) -> None:
+    same = {"calendar": workshop.calendar, "title": workshop.title, "price": Decimal("30.00")}
+    counts = []
+    for more in (2, 20):
+        EntryFactory.create_batch(more, **same)
+        with CaptureQueriesContext(connection) as seen:
+            assert len(late.other_dates(paid_late)[0].dates) >= more
+        counts.append(len(seen))
+
+    assert counts[1] <= counts[0]
 
 
 def test_a_second_click_on_another_date_changes_nothing(paid_late: Order, client: Client, another: Entry) -> None:

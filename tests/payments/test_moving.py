@@ -798,6 +798,18 @@ def test_the_order_that_places_left_is_told_so_once(paid: Payment, date: Date, s
     ]
 
 
+def test_where_to_is_found_with_the_same_few_queries_for_any_number_of_dates(paid: Payment, date: Date) -> None:
+    counts = []
+    for weeks in (range(1, 3), range(3, 20)):
+        for n in weeks:
+            date(n)
+        with CaptureQueriesContext(connection) as seen:
+            assert len(moving.moves_for(moving.offers_for(fresh(paid.order))[0])) == weeks[-1]
+        counts.append(len(seen))
+
+    assert counts[1] <= counts[0]
+
+
 def test_late_money_holds_the_order_before_still_before_it_claims_anything(paid: Payment, date: Date) -> None:
     """Who moves or cancels something of that order has it first, and then wants the same pools."""
     dearer = move_up(paid.order, date(1, "50.00"))
