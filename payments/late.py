@@ -5,6 +5,7 @@ dearer. After three days without a word from staff the money goes back by itself
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from bookings import capacity, waiting
 from bookings.browsing import load_price_kinds
 from bookings.models import Booking, Entry
 from cartsite.models import Case, User, kind_of
-from orders import replacing, rules
+from orders import per_person, replacing, rules
 from orders import services as orders
 from orders.models import Order, OrderLine
 from orders.worth import paid_for, places_of
@@ -29,6 +30,7 @@ from payments.refunds import CannotRefund, Wish
 logger = logging.getLogger(__name__)
 
 BY_ITSELF_AFTER = timedelta(days=3)
+LONGEST_KEY = 18  # digits: a primary key has no more
 
 
 def open_case(order: Order) -> Case | None:
@@ -166,10 +168,13 @@ def take_other_dates(case: Case, chosen: Mapping[str, str], *, by: User | None) 
     All of it is claimed first, or nothing moves: then it raises CannotTake.
     """
     payment = Payment.objects.get(uuid=case.subject_uuid)
+    email = moving.email_of(payment.order)
+    per_person.hold_still_at(_limited_among(chosen), payment.order.user, email)  # before all else: so does who orders
     order, _payment = ledger.lock(payment)
     if not Case.objects.unresolved().filter(pk=case.pk).exists():
         return False
     instead = _read(other_dates(order), chosen)
+    _check_per_person(order, instead, email)
     if not orders.revive(order, cause="another date", by=None, instead={line.pk: to for line, to in instead.items()}):
         raise CannotTake(_("Some of it has gone to somebody else just now. Please look again."))
     try:
@@ -192,6 +197,23 @@ def _read(short: Sequence[Short], chosen: Mapping[str, str]) -> dict[OrderLine, 
     if not picked or None in picked.values():
         raise CannotTake(_("These dates cannot be had any more. Please look again."))
     return {line: entry for line, entry in picked.items() if entry is not None}
+
+
+def _limited_among(chosen: Mapping[str, str]) -> list[int]:
+    """The entries (primary keys) among these choices of a form at which one person may have only so many places."""
+    named = [value.partition("-")[0] for value in chosen.values()]
+    keys = [int(name) for name in named if name.isdecimal() and len(name) <= LONGEST_KEY]
+    return list(Entry.objects.filter(pk__in=keys, max_per_person__isnull=False).values_list("pk", flat=True))
+
+
+def _check_per_person(order: Order, instead: Mapping[OrderLine, Entry], email: str) -> None:
+    """Raise CannotTake if whoever ordered would have more places at one of these dates than one person may."""
+    wanted: Counter[Entry] = Counter()
+    for line, to in instead.items():
+        if to.max_per_person is not None:
+            wanted[to] += line.quantity
+    if reasons := per_person.find_excess_of(wanted, order.user, email):
+        raise CannotTake(*reasons)
 
 
 def _settle_in(order: Order, line: OrderLine, to: Entry, *, by: User | None) -> list[Wish]:

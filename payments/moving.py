@@ -254,11 +254,12 @@ def plan_for(order: Order, key: Key, quantity: int, to: int) -> Plan:
 def _check_per_person(order: Order, move: Move) -> None:
     """Raise CannotMove if whoever ordered would have more places there than one person may."""
     wanted = {move.to: move.quantity} if move.to.max_per_person is not None else {}
-    if reasons := per_person.find_excess_of(wanted, order.user, _email_of(order)):
+    if reasons := per_person.find_excess_of(wanted, order.user, email_of(order)):
         raise CannotMove(*reasons)
 
 
-def _email_of(order: Order) -> str:
+def email_of(order: Order) -> str:
+    """The address that the order was placed with; empty once it is erased."""
     contact = OrderContact.objects.filter(order=order).first()
     return contact.email if contact else ""
 
@@ -281,7 +282,7 @@ def move_for_shopper(
     nothing moved; so a second click, or somebody who was faster, never moves or pays anything twice.
     """
     if Entry.objects.filter(pk=to, max_per_person__isnull=False).exists():
-        per_person.hold_still_at([to], order.user, _email_of(order))  # before all else: so does whoever orders
+        per_person.hold_still_at([to], order.user, email_of(order))  # before all else: so does whoever orders
     order = orders.lock(order.pk)
     replacing.lock_before(order)
     plan = plan_for(order, key, quantity, to)

@@ -485,6 +485,23 @@ def test_other_dates_are_found_with_the_same_few_queries_for_any_number(
     assert counts[1] <= counts[0]
 
 
+def test_nobody_has_more_places_at_another_date_than_one_person_may(
+    paid_late: Order, client: Client, another: Entry, place_order: PlaceOrder
+) -> None:
+    Entry.objects.filter(pk=another.pk).update(max_per_person=3)
+    others_of_them = place_order((another, 2))
+    assert others_of_them.contact.email == paid_late.contact.email
+
+    response = client.post(page_of(paid_late), other(another))
+
+    assert response.status_code == 422
+    assert "One person can have 3 places" in text_of(response)
+    paid_late.refresh_from_db()
+    assert paid_late.status == "expired"
+    assert not Refund.objects.exists()
+    assert_books_balance()
+
+
 def test_a_second_click_on_another_date_changes_nothing(paid_late: Order, client: Client, another: Entry) -> None:
     client.post(page_of(paid_late), other(another))
     before = all_rows()
