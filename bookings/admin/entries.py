@@ -243,6 +243,8 @@ class EntryAdmin(EntrySteps, AskingAdmin):
         changed = set(form.changed_data)
         if not changed:
             return
+        if "archived" in changed and entry.archived_at is not None:
+            self._keep_unsold(entry)
         if changed & set(TIMES) and self._reschedule(request, entry):
             changed -= set(TIMES)
         if "places" in changed:

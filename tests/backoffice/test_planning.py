@@ -556,6 +556,30 @@ def test_an_entry_that_people_have_places_at_is_not_just_hidden(
     assert on(pottery, 10).archived_at is None
 
 
+def test_what_is_sold_while_an_entry_is_hidden_is_asked_about(
+    staff_client: Client, pottery: Series, place_order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = on(pottery, 10)
+    form = typed_into(staff_client.get(page_of(entry))) | {"archived": "on"}
+    locked = capacity.lock_pools
+    sold: list[Order] = []
+
+    def sell_first(pools: Iterable[int]) -> None:
+        if not sold:
+            sold.append(place_order((entry, 1)))
+        locked(pools)
+
+    monkeypatch.setattr(capacity, "lock_pools", sell_first)
+
+    answer = staff_client.post(page_of(entry), form)
+
+    # (What was sold in the same transaction is undone with it: the second try finds nobody there.)
+    assert sold
+    assert answer.status_code == 302
+    assert not Order.objects.exists()
+    assert on(pottery, 10).archived_at is not None
+
+
 def test_a_table_that_is_taken_is_an_error_beside_its_field(staff_client: Client, chapel: Calendar) -> None:
     kiln = Resource.objects.create(name="The kiln")
     staff_client.post(ENTRIES, entry_form(calendar=chapel.pk, resource=kiln.pk))
