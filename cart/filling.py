@@ -42,7 +42,12 @@ def check_growth(item: CartItem) -> None:
 
     Asked wherever a cart claims from a pool: for more of a line, for one that lapsed, when carts meet.
     """
-    if item.entry_id and waiting.is_queued([item.thing.pool_id or 0]):
+    if item.entry_id is None:
+        return
+    # Only now, with the pool locked by the claim: staff may have given the entry other places since it was read.
+    if not Entry.objects.filter(pk=item.entry_id, pool=item.thing.pool_id or 0).exists():
+        raise Unavailable(_("%(title)s was changed just now. Please try again.") % {"title": item.title})
+    if waiting.is_queued([item.thing.pool_id or 0]):
         raise _not_ones_turn(item.thing)
 
 

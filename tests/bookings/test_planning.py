@@ -17,8 +17,8 @@ from bookings.models import Entry, Hold, Pool, Resource, Series
 from bookings.planning import CannotPlan, Fate, Reason
 from cart import services as carts
 from tests.bookings.blocked import wait_until_somebody_is_blocked
-from tests.concurrency import PATIENCE, run_at_once
-from tests.factories import CalendarFactory, EntryFactory
+from tests.concurrency import PATIENCE, Outcome, run_at_once
+from tests.factories import CalendarFactory, EntryFactory, held_by_another
 
 pytestmark = pytest.mark.django_db
 
@@ -245,28 +245,49 @@ def test_a_basket_whose_places_lapsed_claims_them_from_the_pool_that_its_entry_h
     assert Pool.objects.get(pk=shared.pk).taken == 3
 
 
-@pytest.mark.django_db(transaction=True)
-def test_whoever_read_of_an_entry_before_its_places_were_swapped_gets_none_of_the_old_ones(series: Series) -> None:
-    planning.apply(series)
-    read_before, shared = first_entry(), capacity.new_pool("The course", 6)
-    has_swapped = threading.Event()
+def add_while_it_is_planned(entry: Entry, series: Series) -> tuple[Outcome, Outcome]:
+    """Somebody who has read of the entry adds a place while staff follow the plan: how that went, and the adding."""
+    has_planned = threading.Event()
 
-    def swap() -> None:
+    def follow() -> None:
         with transaction.atomic():
-            planning.apply(change(series, pool=shared, places=None))
-            has_swapped.set()
+            planning.apply(series)
+            has_planned.set()
             wait_until_somebody_is_blocked()
 
     def add() -> None:
-        assert has_swapped.wait(PATIENCE)
+        assert has_planned.wait(PATIENCE)
         with transaction.atomic():
-            carts.add(carts.open_cart("", None)[0], read_before, 1)
+            carts.add(carts.open_cart("", None)[0], entry, 1)
 
-    swapped, added = run_at_once(swap, add)
+    planned, added = run_at_once(follow, add)
+    return planned, added
 
-    assert swapped.error is None
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_read_of_an_entry_before_its_places_were_swapped_gets_none_of_the_old_ones(series: Series) -> None:
+    planning.apply(series)
+    shared = capacity.new_pool("The course", 6)
+
+    planned, added = add_while_it_is_planned(first_entry(), change(series, pool=shared, places=None))
+
+    assert planned.error is None
     assert isinstance(added.error, carts.Unavailable)
     assert set(Pool.objects.values_list("taken", flat=True)) == {0}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nor_any_from_a_shared_pool_that_others_still_take_from(plan_series: Callable[..., Series]) -> None:
+    shared = capacity.new_pool("The course", 6)
+    series = plan_series(pool=shared, places=None)
+    planning.apply(series)
+    held_by_another(Entry.objects.latest("starts_at"), 1)
+
+    planned, added = add_while_it_is_planned(first_entry(), change(series, pool=None, places=4))
+
+    assert planned.error is None
+    assert "changed just now" in str(added.error)
+    assert Pool.objects.get(pk=shared.pk).taken == 1
 
 
 # --- What people have places at ---------------------------------------------------------------------------------------
