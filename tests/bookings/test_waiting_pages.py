@@ -133,6 +133,15 @@ def test_what_cannot_be_is_said_beside_its_field_and_nothing_moves(
     assert all_rows() == before
 
 
+def test_a_price_that_was_withdrawn_since_the_page_was_shown_is_said_to_be_gone(client: Client, full: Entry) -> None:
+    child = PriceKind.objects.create(entry=full, name="Child", price=10, archived_at=timezone.now())
+
+    answer = client.post(address(full), {"email": "a@example.org", "quantity": "1", "price_kind": str(child.uuid)})
+
+    assert (answer.status_code, "one of the prices" in answer.content.decode()) == (422, True)
+    assert not Waiter.objects.exists()
+
+
 def test_where_places_are_free_one_is_told_to_book(client: Client, workshop: Entry) -> None:
     assert "you can book now" in client.get(address(workshop)).content.decode()
 
