@@ -19,6 +19,7 @@ from cartsite.models import Case
 
 CART_HOLD = timedelta(minutes=15)
 LONGEST_CART_HOLD = timedelta(hours=1)
+LARGEST = 2_147_483_647  # no pool counts any further
 
 # Both statements lock the pools in the order of their keys first, then change them all at once.
 LOCKED = """

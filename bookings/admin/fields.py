@@ -15,6 +15,8 @@ from unfold.widgets import (
     UnfoldAdminTextareaWidget,
 )
 
+from bookings import capacity
+
 WEEKDAYS = [
     (0, _("Monday")),
     (1, _("Tuesday")),
@@ -139,4 +141,5 @@ class PlacesField(forms.IntegerField):
     """How many places there are; they are kept in a pool."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_value=0, required=False, widget=UnfoldAdminIntegerFieldWidget(), **kwargs)
+        widget = UnfoldAdminIntegerFieldWidget()
+        super().__init__(min_value=0, max_value=capacity.LARGEST, required=False, widget=widget, **kwargs)

@@ -29,6 +29,7 @@ def limit_field(label: Any) -> forms.IntegerField:
     return forms.IntegerField(
         label=label,
         min_value=0,
+        max_value=capacity.LARGEST,
         required=False,
         help_text=_("Empty means any number. Orders that wait to be paid count too."),
         widget=UnfoldAdminIntegerFieldWidget(),

@@ -77,6 +77,7 @@ def test_saving_a_window_unchanged_moves_nothing(staff_client: Client) -> None:
         ({"ends_at_1": "09:00"}, "__all__"),
         ({"orders_close_at_0": "2031-07-06"}, "__all__"),
         ({"limit": "-1"}, "limit"),
+        ({"limit": "3000000000"}, "limit"),
     ],
 )
 def test_a_window_that_cannot_be_is_refused(staff_client: Client, wrong: dict[str, str], field: str) -> None:

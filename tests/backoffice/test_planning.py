@@ -471,6 +471,7 @@ def test_an_odd_hour_is_taken_as_the_wall_shows_it(
         ({"starts_at_0": "20260-06-10"}, "starts_at"),
         ({"booking_opens_at_0": "2026-06-02"}, "booking_opens_at"),
         ({"places": "-1"}, "places"),
+        ({"places": "3000000000"}, "places"),
         ({"calendar": ""}, "calendar"),
         ({"price": "-1"}, "__all__"),
     ],
