@@ -25,6 +25,10 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.models.pools import Pool
 
+# The database says the same of prices and rates; these say it beside the field, and in words.
+NOT_NEGATIVE = MinValueValidator(0)
+BELOW_ALL = MaxValueValidator(Decimal("99.99"))
+
 
 def check_time_zone(name: str) -> None:
     """Raise ValidationError unless the name is an IANA time zone."""
@@ -71,6 +75,7 @@ class Calendar(models.Model):
         max_digits=5,
         decimal_places=2,
         default=Decimal("0.00"),
+        validators=[NOT_NEGATIVE, MaxValueValidator(100)],
         help_text=_("Per cent of what was paid for the place."),
     )
     move_hours = models.PositiveIntegerField(
@@ -131,11 +136,19 @@ class Offered(models.Model):
     title = models.CharField(max_length=200)
     description = models.TextField(blank=True)
     kind = models.CharField(max_length=10, choices=EntryKind.choices, default=EntryKind.WORKSHOP)
-    price = models.DecimalField(max_digits=10, decimal_places=2, help_text=_("For one place, tax included."))
+    price = models.DecimalField(
+        max_digits=10, decimal_places=2, validators=[NOT_NEGATIVE], help_text=_("For one place, tax included.")
+    )
     price_name = models.CharField(
         max_length=60, blank=True, help_text=_("Such as Adult: shown where there are other prices too.")
     )
-    tax_rate = models.DecimalField(max_digits=5, decimal_places=2, default=Decimal("20.00"), help_text=_("Per cent."))
+    tax_rate = models.DecimalField(
+        max_digits=5,
+        decimal_places=2,
+        default=Decimal("20.00"),
+        validators=[NOT_NEGATIVE, BELOW_ALL],
+        help_text=_("Per cent."),
+    )
     resource = models.ForeignKey(
         Resource,
         null=True,
@@ -328,7 +341,9 @@ class PriceKind(models.Model):
     entry = models.ForeignKey(Entry, null=True, blank=True, on_delete=models.PROTECT, related_name="own_price_kinds")
     name = models.CharField(max_length=60)
     note = models.CharField(max_length=200, blank=True, help_text=_("Who it is for, in a few words."))
-    price = models.DecimalField(max_digits=10, decimal_places=2, help_text=_("For one place, tax included."))
+    price = models.DecimalField(
+        max_digits=10, decimal_places=2, validators=[NOT_NEGATIVE], help_text=_("For one place, tax included.")
+    )
     position = models.PositiveSmallIntegerField(default=0)
     archived_at = models.DateTimeField(null=True, blank=True)
 

@@ -202,6 +202,8 @@ def test_going_back_from_the_preview_keeps_what_was_typed(staff_client: Client, 
         ({"weekdays": ["7"]}, "weekdays"),
         ({"every": "0"}, "every"),
         ({"starts": "25:00"}, "starts"),
+        ({"price": "-1"}, "price"),
+        ({"tax_rate": "100"}, "tax_rate"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused_beside_its_field(
@@ -343,6 +345,15 @@ def test_other_prices_are_kept_with_the_series(staff_client: Client, pottery: Se
     assert PriceKind.objects.get().archived_at == NOW
 
 
+def test_another_price_is_not_negative(staff_client: Client, chapel: Calendar) -> None:
+    child = {"price_kinds-TOTAL_FORMS": "1", "price_kinds-0-name": "Child", "price_kinds-0-position": "0"}
+
+    answer = staff_client.post(SERIES, series_form(chapel, **child, **{"price_kinds-0-price": "-1"}))
+
+    assert list(answer.context["inline_admin_formsets"][0].formset.errors[0]) == ["price"]
+    assert not Series.objects.exists()
+
+
 def test_a_series_that_ends_takes_what_is_unsold_off_the_calendar(
     staff_client: Client, pottery: Series, place_order: Callable[..., Order]
 ) -> None:
@@ -473,7 +484,8 @@ def test_an_odd_hour_is_taken_as_the_wall_shows_it(
         ({"places": "-1"}, "places"),
         ({"places": "3000000000"}, "places"),
         ({"calendar": ""}, "calendar"),
-        ({"price": "-1"}, "__all__"),
+        ({"price": "-1"}, "price"),
+        ({"tax_rate": "-1"}, "tax_rate"),
     ],
 )
 def test_an_entry_that_cannot_be_is_refused(
@@ -644,6 +656,15 @@ def test_a_rule_from_which_no_date_can_be_reckoned_is_refused(
     assert answer.status_code == 200
     assert "that is ten years" in text_of(answer)
     assert Calendar.objects.values().get(pk=chapel.pk) == before
+
+
+@pytest.mark.parametrize("percent", ["-1", "100.01"])
+def test_what_is_kept_is_a_percentage(staff_client: Client, chapel: Calendar, percent: str) -> None:
+    form = typed_into(staff_client.get(page_of(chapel))) | {"kept_percent": percent}
+
+    answer = staff_client.post(page_of(chapel), form)
+
+    assert list(errors_of(answer)) == ["kept_percent"]
 
 
 def test_the_zone_of_a_calendar_with_entries_stays(staff_client: Client, pottery: Series) -> None:
