@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from bookings.models import Pool
 from cart.models import Cart, CartItem, CartMerge, Product, Stall
 from cartsite.backoffice import KeptAdmin, RecordAdmin, RecordInline
 
@@ -25,12 +26,17 @@ class ProductAdmin(KeptAdmin):
     list_select_related = ["stall", "pool"]
     search_fields = ["title", "sku", "description"]
     list_filter = ["stall", "tax_rate", "archived_at"]
-    autocomplete_fields = ["stall", "pool"]
     readonly_fields = ["uuid"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """What was sold is held in the pool that was chosen first: another one would know nothing of it."""
         return [*self.readonly_fields, "pool"] if obj and obj.pool_id else self.readonly_fields
+
+    def get_field_queryset(self, db: Any, db_field: Any, request: HttpRequest) -> Any:
+        """Its stock is a pool that nothing else takes from."""
+        if db_field.name != "pool":
+            return super().get_field_queryset(db, db_field, request)
+        return Pool.objects.unused().order_by("name", "pk")
 
     @admin.display(description=_("left"), empty_value="-")
     def left(self, product: Product) -> int | None:

@@ -57,7 +57,6 @@ class CalendarAdmin(KeptAdmin):
     search_fields = ["name", "place", "stall__name"]
     list_filter = ["time_zone", "stall", "archived_at"]
     prepopulated_fields = {"slug": ["name"]}
-    autocomplete_fields = ["stall"]
     readonly_fields = ["uuid"]
     inlines = [QuestionInline]
     fieldsets = [

@@ -22,7 +22,7 @@ from bookings.admin.asking import ArchivableForm, AskingAdmin, Changed, Refused
 from bookings.admin.fields import PlacesField, WallTimeField
 from bookings.admin.series import PriceKindInline
 from bookings.admin.steps import EntrySteps
-from bookings.models import Entry
+from bookings.models import Entry, Pool
 from bookings.planning import CannotPlan
 from bookings.wall_time import moment_of, shown_at
 from cartsite.backoffice import log, person_of
@@ -73,6 +73,7 @@ class EntryForm(ArchivableForm):
         entry = self.instance
         if "pool" in self.fields:
             self.fields["pool"].required = False
+            self.fields["pool"].queryset = Pool.objects.to_share().order_by("name", "pk")
         for name in WALL_TIMES:
             self.fields[name].help_text = self._say_which_clock(name)
         if entry.pk:
@@ -177,7 +178,6 @@ class EntryAdmin(EntrySteps, AskingAdmin):
     list_select_related = ["calendar", "pool"]
     search_fields = ["title", "calendar__name", "=uuid"]
     list_filter = [WhenFilter, "calendar", "kind", "by_hand", "cancelled_at"]
-    autocomplete_fields = ["calendar", "pool", "resource", "series"]
     inlines = [PriceKindInline]
     ordering = ["starts_at", "pk"]
 

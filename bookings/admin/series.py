@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
@@ -12,7 +13,7 @@ from bookings import planning
 from bookings.admin import wording
 from bookings.admin.asking import ArchivableForm, AskingAdmin, Changed, Refused
 from bookings.admin.fields import WEEKDAYS, DayField, DaysField, HourInput, WeekdaysField
-from bookings.models import PriceKind, Series
+from bookings.models import Pool, PriceKind, Series
 from bookings.planning import CannotPlan, Fate, Plan
 from cartsite.backoffice import RecordAdmin, log, person_of
 from orders import rescheduling
@@ -62,8 +63,15 @@ class SeriesForm(ArchivableForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "pool" in self.fields:
+            self.fields["pool"].queryset = self._pools()
         self.fields["archived"].label = _("No longer planned")
         self.fields["archived"].help_text = _("Its coming days leave the calendar, but for those with places sold.")
+
+    def _pools(self) -> QuerySet[Pool]:
+        """Those to choose from, with the one that it has."""
+        own = Pool.objects.filter(pk=self.instance.pool_id)
+        return (own | Pool.objects.to_share()).order_by("name", "pk")
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()
@@ -88,7 +96,6 @@ class SeriesAdmin(AskingAdmin):
     list_select_related = ["calendar"]
     search_fields = ["title", "calendar__name", "=uuid"]
     list_filter = ["calendar", "kind", "archived_at"]
-    autocomplete_fields = ["calendar", "pool", "resource"]
     inlines = [PriceKindInline]
     ordering = ["-last_day", "-pk"]
     change_form_outer_before_template = "admin/bookings/series/summary.html"

@@ -9,6 +9,19 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
+class PoolQuerySet(models.QuerySet["Pool"]):
+    def unused(self) -> Self:
+        """Pools, not archived, that nothing takes from yet."""
+        return self.filter(
+            archived_at=None, entries=None, series=None, product=None, collection_slot=None, voucher=None
+        )
+
+    def to_share(self) -> Self:
+        """Pools, not archived, that entries may share: those of coming entries, and those that nothing takes from."""
+        coming = self.filter(archived_at=None, entries__starts_at__gt=timezone.now())
+        return self.filter(Q(pk__in=coming.values("pk")) | Q(pk__in=self.unused().values("pk")))
+
+
 class Pool(models.Model):
     """So much of something, and how much of it is taken. Only `bookings.capacity` writes capacity and taken."""
 
@@ -19,6 +32,8 @@ class Pool(models.Model):
     capacity = models.PositiveIntegerField(null=True, blank=True, editable=False)
     taken = models.PositiveIntegerField(default=0, editable=False)
     archived_at = models.DateTimeField(null=True, blank=True)
+
+    objects = PoolQuerySet.as_manager()
 
     class Meta:
         constraints = [

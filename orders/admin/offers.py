@@ -175,7 +175,6 @@ class CollectionSlotAdmin(CountedAdmin):
     list_select_related = ["stall", "pool"]
     search_fields = ["name", "place", "stall__name"]
     list_filter = ["stall", "starts_at", "archived_at"]
-    autocomplete_fields = ["stall"]
     ordering = ["-starts_at", "-pk"]
 
     @admin.display(description=_("when (there)"), ordering="starts_at")
@@ -198,7 +197,6 @@ class VoucherAdmin(CountedAdmin):
     list_select_related = ["stall", "pool"]
     search_fields = ["code", "title", "stall__name"]
     list_filter = ["kind", "stall", "valid_until", "archived_at"]
-    autocomplete_fields = ["stall"]
     ordering = ["-pk"]
 
 

@@ -12,7 +12,7 @@ from cartsite.models import Case
 from orders.models import DeliveryAddress
 from orders.offers import CollectionSlot, DeliveryZone, Voucher
 from orders.quoting import Address, Choices
-from tests.factories import CollectionSlotFactory, DeliveryZoneFactory, VoucherFactory
+from tests.factories import CollectionSlotFactory, DeliveryZoneFactory, PoolFactory, ProductFactory, VoucherFactory
 from tests.orders.acts import place_cart
 
 pytestmark = pytest.mark.django_db
@@ -193,3 +193,15 @@ def test_where_an_order_is_brought_to_stands_on_its_page(staff_client: Client, f
     assert DeliveryAddress.objects.get().postcode == "BS1 3AB"
     assert "1 High Street" in page
     assert "BS1 3AB" in page
+
+
+def test_a_new_product_may_have_a_stock_that_nothing_else_takes_from(staff_client: Client) -> None:
+    jam, honey = PoolFactory(name="Jam"), ProductFactory(stock=3)
+
+    page = staff_client.get("/admin/cart/product/add/").content.decode()
+    answer = staff_client.post("/admin/cart/product/add/", {"pool": "x"})
+
+    assert f'<option value="{honey.stall_id}">{honey.stall}</option>' in page
+    assert f'<option value="{jam.pk}">Jam</option>' in page
+    assert f'<option value="{honey.pool_id}">{honey.pool}</option>' not in page
+    assert "pool" in errors_of(answer)

@@ -13,6 +13,7 @@ from time_machine import travel
 
 from bookings import capacity, planning
 from bookings.models import Booking, Calendar, Entry, Pool, PriceKind, Question, Resource, Series, Waiter
+from bookings.wall_time import DAY
 from cartsite.models import Message
 from orders.models import Order
 from tests.backoffice.desk import list_of, logged, page_of, said, text_of
@@ -190,9 +191,24 @@ def test_going_back_from_the_preview_keeps_what_was_typed(staff_client: Client, 
     assert not Series.objects.exists()
 
 
+def test_all_there_is_to_choose_from_is_on_the_page(staff_client: Client, chapel: Calendar) -> None:
+    kiln, room = Resource.objects.create(name="Kiln"), PoolFactory.create(name="The room")
+    over = EntryFactory.create(calendar=chapel, starts_at=NOW - DAY, ends_at=NOW)
+
+    for path in (SERIES, ENTRIES):
+        page = staff_client.get(path).content.decode()
+
+        for row in (chapel, kiln, room):
+            assert f'<option value="{row.pk}">{row}</option>' in page
+        assert str(over.pool) not in page
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
+        ({"calendar": "x"}, "calendar"),
+        ({"pool": "x", "places": ""}, "pool"),
+        ({"resource": "x"}, "resource"),
         ({"last_day": "2026-05-01"}, "last_day"),
         ({"last_day": "2190-05-01"}, "last_day"),
         ({"first_day": "0001-01-01"}, "first_day"),
@@ -209,7 +225,7 @@ def test_going_back_from_the_preview_keeps_what_was_typed(staff_client: Client, 
 def test_a_plan_that_cannot_be_is_refused_beside_its_field(
     staff_client: Client, chapel: Calendar, wrong: dict[str, Any], field: str
 ) -> None:
-    answer = staff_client.post(SERIES, series_form(chapel, **wrong))
+    answer = staff_client.post(SERIES, series_form(chapel) | wrong)
 
     assert list(errors_of(answer)) == [field]
     assert not Series.objects.exists()
@@ -694,3 +710,13 @@ def test_a_new_pool_is_made_by_the_service(staff_client: Client) -> None:
     staff_client.post("/admin/bookings/pool/add/", {"name": "The room", "wanted": "6"})
 
     assert (Pool.objects.get().capacity, Pool.objects.get().taken) == (6, 0)
+
+
+def test_a_series_keeps_its_pool_when_its_days_are_over(staff_client: Client, pottery: Series) -> None:
+    room = PoolFactory.create(name="The room")
+    Entry.objects.update(pool=room, starts_at=NOW - DAY, ends_at=NOW)
+    Series.objects.update(pool=room, places=None)
+
+    page = staff_client.get(page_of(pottery))
+
+    assert f'<option value="{room.pk}" selected>The room</option>' in page.content.decode()
