@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -31,10 +32,14 @@ REASONS = {
 
 
 def when(starts_at: datetime, ends_at: datetime, zone: ZoneInfo) -> str:
-    """From when to when, on the wall's clock: `Sat 5 Dec 2026, 18:00 to 20:00 GMT`."""
+    """From when to when, on the wall's clock: `Sat 5 Dec 2026, 18:00 to 20:00 GMT`.
+
+    Where the clocks change in between, both ends say which: `Sun 31 Oct 2027, 01:30 BST to 02:30 GMT`.
+    """
     starts, ends = starts_at.astimezone(zone), ends_at.astimezone(zone)
+    begins = f"{starts:%H:%M}" if starts.tzname() == ends.tzname() else f"{starts:%H:%M %Z}"
     day = formats.date_format(starts, "D j M Y")
-    return _("%(day)s, %(from)s to %(to)s") % {"day": day, "from": f"{starts:%H:%M}", "to": f"{ends:%H:%M %Z}"}
+    return _("%(day)s, %(from)s to %(to)s") % {"day": day, "from": begins, "to": f"{ends:%H:%M %Z}"}
 
 
 def moment(at: datetime, zone: ZoneInfo) -> str:
@@ -84,6 +89,8 @@ def _value(name: str, value: Any, zone: ZoneInfo) -> str:
         return moment(value, zone)
     if value in (None, ""):
         return _("any number") if name in ("places", "max_per_order", "max_per_person") else _("none")
+    if isinstance(value, Decimal):
+        return f"{value:.2f}"
     return str(dict(Entry._meta.get_field("kind").flatchoices).get(value, value)) if name == "kind" else str(value)
 
 

@@ -174,7 +174,7 @@ def test_the_preview_shows_the_next_two_changes_of_the_clocks(staff_client: Clie
     shown = text_of(staff_client.post(SERIES, form))
 
     assert "Sunday 25 October 2026: at 02:00 the clocks go back to 01:00; those 60 minutes come twice." in shown
-    assert "Last day before: Sun 25 Oct 2026, 01:30 to 20:30 GMT" in shown
+    assert "Last day before: Sun 25 Oct 2026, 01:30 BST to 20:30 GMT" in shown
     assert "First day after: Sun 1 Nov 2026, 01:30 to 20:30 GMT" in shown
     assert "Sunday 28 March 2027: at 01:00 the clocks go forward to 02:00; those 60 minutes are missing." in shown
     assert "it begins at the first 01:30 BST." in shown
@@ -276,6 +276,12 @@ def test_sold_days_are_shown_in_bold_and_told_with_a_reason(
     assert Message.objects.get().kind == "rescheduled"
     assert on(pottery, 17).archived_at is not None
     assert logged(moved) == ["Moved with its series: The room is late."]
+
+
+def test_prices_are_shown_to_the_penny(staff_client: Client, pottery: Series) -> None:
+    page = staff_client.post(page_of(pottery), series_form(pottery.calendar, price="12"))
+
+    assert "Price: 0.00, then 12.00" in text_of(page)
 
 
 def test_a_sold_day_that_leaves_the_plan_is_kept(
