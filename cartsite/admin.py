@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import truncatechars
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import display
@@ -162,7 +163,8 @@ class MessageAdmin(RecordAdmin):
             if message.try_again():
                 log(request, message, "Sent again")
                 due += 1
-        self.message_user(request, _("%(due)d mail(s) will be sent in a moment.") % {"due": due}, messages.SUCCESS)
+        words = ngettext("%(n)d mail will be sent in a moment.", "%(n)d mails will be sent in a moment.", due)
+        self.say(request, words, due)
 
 
 # --- Cases ------------------------------------------------------------------------------------------------------------

@@ -208,6 +208,9 @@ class DeliveryAddress(models.Model):
     postcode = models.CharField(max_length=10)
     instructions = models.CharField(max_length=300, blank=True)
 
+    class Meta:
+        verbose_name_plural = "delivery addresses"
+
     def __str__(self) -> str:
         return self.postcode
 

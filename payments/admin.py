@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import display
 
@@ -170,7 +171,8 @@ class RefundAdmin(RecordAdmin):
                 raise CannotRefund(_now("It was approved, sent or turned down already."))
 
         done = sum(self._take(request, refund, partial(step, refund), "Approved") for refund in chosen)
-        self.say(request, _("%(n)d refund(s) will be sent in a moment."), done)
+        words = ngettext("%(n)d refund will be sent in a moment.", "%(n)d refunds will be sent in a moment.", done)
+        self.say(request, words, done)
         return self.go_back(request, chosen)
 
     @admin.action(description=_("Turn down"), permissions=["change"])
@@ -204,7 +206,8 @@ class RefundAdmin(RecordAdmin):
                 raise CannotRefund(_now("Another process is asking already. Look again in a minute."))
 
         asked = [self._take(request, one, partial(step, one), "Asked SumUp", asks_sumup=True) for one in chosen]
-        self.say(request, _("SumUp was asked about %(n)d refund(s)."), sum(asked))
+        words = ngettext("SumUp was asked about %(n)d refund.", "SumUp was asked about %(n)d refunds.", sum(asked))
+        self.say(request, words, sum(asked))
         return self.go_back(request, chosen)
 
     @admin.action(description=_("Send again"), permissions=["approve"])

@@ -11,6 +11,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.decorators import display
 
 from cartsite.backoffice import RecordAdmin, RecordInline, log, may_erase, path_of, person_of
@@ -108,13 +109,20 @@ class OrderAdmin(MailPages, RecordAdmin):
         attempts = Payment.objects.filter(order__in=orders, next_look_at__isnull=False)
         for payment in attempts:
             sweeping.look_now(payment.pk)
-        self.say(request, _("SumUp was asked about %(n)d attempt(s)."), len(attempts))
+        asked = len(attempts)
+        words = ngettext("SumUp was asked about %(n)d attempt.", "SumUp was asked about %(n)d attempts.", asked)
+        self.say(request, words, asked)
 
     @admin.action(description=_("Cancel"), permissions=["change"])
     def cancel(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
         """Let unpaid orders go safely, and call confirmed ones off with a refund of all their money."""
         cancelled = sum(self._cancel(request, order) for order in orders)
-        self.say(request, _("%(n)d order(s) are cancelled, or will be as soon as no payment can come in."), cancelled)
+        words = ngettext(
+            "%(n)d order is cancelled, or will be as soon as no payment can come in.",
+            "%(n)d orders are cancelled, or will be as soon as no payment can come in.",
+            cancelled,
+        )
+        self.say(request, words, cancelled)
 
     def _cancel(self, request: HttpRequest, order: Order) -> bool:
         """One order; False, with a sentence to staff, if it cannot be."""
@@ -142,14 +150,19 @@ class OrderAdmin(MailPages, RecordAdmin):
         for order in confirmed:
             services.owe_mail(order, "confirmation", occurrence=timezone.now().isoformat())
             log(request, order, "Confirmation resent")
-        self.say(request, _("%(n)d confirmation(s) will be sent in a moment."), len(confirmed))
+        owed = len(confirmed)
+        words = ngettext(
+            "%(n)d confirmation will be sent in a moment.", "%(n)d confirmations will be sent in a moment.", owed
+        )
+        self.say(request, words, owed)
 
     @admin.action(description=_("Everything was collected"), permissions=["change"])
     def mark_collected(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
         """The goods of these orders were handed over. Places are accounted for at the door, not here."""
         lines = OrderLine.objects.filter(order__in=orders, kind=OrderLine.Kind.PRODUCT)
         collected = sum(services.collect_rest(line, by=person_of(request)) for line in lines)
-        self.say(request, _("%(n)d line(s) marked as collected."), collected)
+        words = ngettext("%(n)d line marked as collected.", "%(n)d lines marked as collected.", collected)
+        self.say(request, words, collected)
 
     # --- Who ordered --------------------------------------------------------------------------------------------------
 

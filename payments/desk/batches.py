@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from cartsite.backoffice import RecordAdmin, person_of
 from cartsite.models import Case
@@ -68,7 +69,8 @@ class RefundBatchAdmin(RecordAdmin):
                 done += steps.take(request, batch, partial(self._approve, request, batch), "Approved")
             except steps.Refused as refusal:
                 self.message_user(request, f"{batch.entry}: {refusal}", messages.ERROR)
-        self.say(request, _("%(n)d refund(s) will be sent in a moment."), done)
+        words = ngettext("%(n)d refund will be sent in a moment.", "%(n)d refunds will be sent in a moment.", done)
+        self.say(request, words, done)
         return self.go_back(request, chosen)
 
     def _approve(self, request: HttpRequest, batch: RefundBatch) -> int:

@@ -168,7 +168,7 @@ def test_one_press_approves_all_and_it_is_written_down(
 ) -> None:
     answer = act(staff_client, batch, "approve")
 
-    assert said(answer) == ["1 refund(s) will be sent in a moment."]
+    assert said(answer) == ["1 refund will be sent in a moment."]
     assert Refund.objects.get().approved_by == staff
     assert logged(batch)[-1] == "Approved"
 
@@ -182,7 +182,7 @@ def test_approving_twice_approves_once(staff_client: Client, batch: RefundBatch)
 
     answer = act(staff_client, batch, "approve")
 
-    assert said(answer)[-1] == "0 refund(s) will be sent in a moment."
+    assert said(answer)[-1] == "0 refunds will be sent in a moment."
     assert Refund.objects.get().approved_at == first
     assert batch.refunds.get().order.events.filter(kind="refund_approved").count() == 1
 

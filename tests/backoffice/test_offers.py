@@ -12,6 +12,7 @@ from cartsite.models import Case
 from orders.models import DeliveryAddress
 from orders.offers import CollectionSlot, DeliveryZone, Voucher
 from orders.quoting import Address, Choices
+from tests.backoffice.desk import text_of
 from tests.factories import CollectionSlotFactory, DeliveryZoneFactory, PoolFactory, ProductFactory, VoucherFactory
 from tests.orders.acts import place_cart
 
@@ -193,6 +194,13 @@ def test_where_an_order_is_brought_to_stands_on_its_page(staff_client: Client, f
     assert DeliveryAddress.objects.get().postcode == "BS1 3AB"
     assert "1 High Street" in page
     assert "BS1 3AB" in page
+
+
+def test_delivery_addresses_have_a_plural_of_their_own(staff_client: Client) -> None:
+    page = text_of(staff_client.get("/admin/orders/deliveryaddress/"))
+
+    assert "Delivery addresses" in page
+    assert "addresss" not in page
 
 
 def test_a_new_product_may_have_a_stock_that_nothing_else_takes_from(staff_client: Client) -> None:

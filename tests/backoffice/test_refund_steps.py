@@ -88,7 +88,7 @@ def test_an_approved_refund_is_sent_by_the_sweep(
     answer = act(staff_client, asked, "approve")
 
     assert (fresh(asked).approved_by, logged(asked)) == (staff, ["Approved"])
-    assert said(answer) == ["1 refund(s) will be sent in a moment."]
+    assert said(answer) == ["1 refund will be sent in a moment."]
     refunds.sweep()
     assert fresh(asked).status == Refund.Status.DONE
 
