@@ -405,9 +405,18 @@ def progress_of(batch: RefundBatch) -> Progress:
 
 def by_hand(batch: RefundBatch) -> Decimal:
     """What must go back by hand, in the shop's currency: cases say whose it is."""
+    return sum((Decimal(event.data["by_hand"]) for event in _put_right_so_far(batch)), NOTHING)
+
+
+def places_moved(batch: RefundBatch) -> int:
+    """How many places went to the other entry: they are what no money goes back for."""
+    return sum(event.data["quantity"] for event in _put_right_so_far(batch) if event.data["moved"])
+
+
+def _put_right_so_far(batch: RefundBatch) -> QuerySet[OrderEvent]:
+    """What was written down about each order that had places there."""
     had_places = Booking.objects.filter(entry=batch.entry_id).values("order_line__order")
-    done = OrderEvent.objects.filter(order__in=had_places, kind=CALLED_OFF, data__batch=str(batch.uuid))
-    return sum((Decimal(event.data["by_hand"]) for event in done), NOTHING)
+    return OrderEvent.objects.filter(order__in=had_places, kind=CALLED_OFF, data__batch=str(batch.uuid))
 
 
 def _newest_of(batch: RefundBatch) -> QuerySet[Refund]:

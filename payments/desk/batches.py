@@ -92,6 +92,7 @@ def describe(request: HttpRequest, batch: RefundBatch) -> dict[str, Any]:
         ],
         "failed": _failed(batch),
         "by_hand": calling_off.by_hand(batch),
+        "moved": calling_off.places_moved(batch),
         "buttons": [("approve", _now("Approve: send all of it"))] if may_approve else [],
         "needs_approver": bool(batch.prepared_at and progress.waiting.count and not steps.may_approve(request)),
     }

@@ -137,6 +137,8 @@ def test_places_move_where_staff_choose_among_entries_that_fit(
     assert "5 free" in page
     assert set(Booking.objects.filter(status="confirmed").values_list("entry", flat=True)) == {later.pk}
     assert not Refund.objects.exists()
+    page = text_of(staff_client.get(page_of(RefundBatch.objects.get())))
+    assert f"2 places were moved to {later.title} : no money goes back for them." in page
 
 
 @pytest.mark.parametrize("lacks", MAY_CALL_OFF)
