@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from bookings.admin import wording
 from bookings.models import Attendee, Booking, Entry, Question
 from bookings.questions import questions_about
 from cartsite.backoffice import KeptAdmin, RecordAdmin
@@ -136,7 +137,10 @@ class AttendeeAdmin(RecordAdmin):
             rows = [[as_text(cell) for cell in row] for row in [sheet.headings, *sheet.rows]]
             return answer_csv(f"attendees-{entry.local_start:%Y-%m-%d}-{entry.pk}.csv", rows)
         title = _("Who comes to %(title)s") % {"title": entry.title}
-        return self.show_page(request, "admin/bookings/attendee/of_entry.html", title, entry=entry, sheet=sheet)
+        when = wording.when(entry.starts_at, entry.ends_at, entry.calendar.zone)
+        return self.show_page(
+            request, "admin/bookings/attendee/of_entry.html", title, entry=entry, when=when, sheet=sheet
+        )
 
 
 def make_sheet(entry: Entry) -> Sheet:

@@ -32,6 +32,16 @@ from orders.rescheduling import CannotReschedule, ResourceTaken
 ASK = "admin/bookings/entry/ask.html"
 TIMES = ("starts_at", "ends_at")
 WALL_TIMES = (*TIMES, "booking_opens_at", "booking_closes_at")
+# What the form asks for, as it is shown to those who may not change it.
+READ_AS = {
+    "starts_at": "starts",
+    "ends_at": "ends",
+    "booking_opens_at": "opens",
+    "booking_closes_at": "closes",
+    "places": "places_taken",
+    "on_its_own": "by_hand",
+    "archived": "archived_at",
+}
 
 
 class EntryForm(ArchivableForm):
@@ -132,6 +142,14 @@ class EntryForm(ArchivableForm):
             self.add_error("resource", planning.describe_user(other))
 
 
+def as_read(fields: list[Any]) -> list[Any]:
+    """The fields of a page, some side by side in a tuple, for those who only read."""
+    return [
+        tuple(READ_AS.get(each, each) for each in name) if isinstance(name, tuple) else READ_AS.get(name, name)
+        for name in fields
+    ]
+
+
 class WhenFilter(SimpleListFilter):
     """Coming entries, or those of one month. (Django's own hierarchy of dates would read every row there is.)"""
 
@@ -186,12 +204,14 @@ class EntryAdmin(EntrySteps, AskingAdmin):
         places = [("pool_page", "places")] if obj else [("places", "pool")]
         prices = [("price", "tax_rate"), "price_name", "resource", ("max_per_order", "max_per_person")]
         ends = ["series_page", "on_its_own"] if obj and obj.series_id else []
-        return [
-            (None, {"fields": first}),
-            (_("Places and prices"), {"fields": [*places, *prices]}),
-            (_("Booking"), {"fields": ["booking_opens_at", "booking_closes_at"]}),
-            (_("Record"), {"fields": [*ends, "archived", *(["cancelled_at", "uuid"] if obj else [])]}),
+        groups = [
+            (None, first),
+            (_("Places and prices"), [*places, *prices]),
+            (_("Booking"), ["booking_opens_at", "booking_closes_at"]),
+            (_("Record"), [*ends, "archived", *(["cancelled_at", "uuid"] if obj else [])]),
         ]
+        is_only_read = obj is not None and not self.has_change_permission(request, obj)
+        return [(name, {"fields": as_read(fields) if is_only_read else fields}) for name, fields in groups]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """What was sold is held in the pool that was chosen first, and belongs to the calendar's stall."""
@@ -200,6 +220,18 @@ class EntryAdmin(EntrySteps, AskingAdmin):
     @admin.display(description=_("starts (local)"), ordering="starts_at")
     def starts(self, entry: Entry) -> str:
         return entry.local_start.strftime("%a %d %b %Y %H:%M %Z")
+
+    @admin.display(description=_("ends (local)"))
+    def ends(self, entry: Entry) -> str:
+        return wording.moment(entry.ends_at, entry.calendar.zone)
+
+    @admin.display(description=_("booking opens (local)"))
+    def opens(self, entry: Entry) -> str:
+        return wording.moment(entry.opens_at, entry.calendar.zone) if entry.opens_at else _now("at once")
+
+    @admin.display(description=_("booking closes (local)"))
+    def closes(self, entry: Entry) -> str:
+        return wording.moment(entry.closes_at, entry.calendar.zone)
 
     @admin.display(description=_("taken"))
     def places_taken(self, entry: Entry) -> str:

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from bookings.admin import wording
 from bookings.models import Booking, Scan
 from cartsite.backoffice import RecordAdmin
 from orders.guest_list import name_of
@@ -30,7 +31,7 @@ class BookingAdmin(RecordAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         bookings: QuerySet[Booking] = super().get_queryset(request)
-        return bookings.select_related("entry", "attendee", "order_line__order__contact")
+        return bookings.select_related("entry__calendar", "attendee", "order_line__order__contact")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -41,8 +42,8 @@ class BookingAdmin(RecordAdmin):
         return (found | queryset.filter(code__iexact=whole) if search_term else found), may_double
 
     @admin.display(description=_("begins"), ordering="entry__starts_at")
-    def starts_at(self, booking: Booking) -> Any:
-        return booking.entry.starts_at
+    def starts_at(self, booking: Booking) -> str:
+        return wording.moment(booking.entry.starts_at, booking.entry.calendar.zone)
 
     @admin.display(description=_("who comes"))
     def who(self, booking: Booking) -> str:

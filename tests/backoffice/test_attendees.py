@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -77,6 +78,17 @@ def test_staff_see_who_comes_and_what_they_said(
     ]
     for cell in {cell for row in rows for cell in row}:
         assert cell in page
+
+
+def test_when_it_is_is_told_on_the_clock_of_its_own_calendar(staff_client: Client) -> None:
+    starts = datetime(2031, 1, 10, 18, 0, tzinfo=UTC)
+    tasting = EntryFactory(
+        calendar__time_zone="Europe/Amsterdam", starts_at=starts, ends_at=starts + timedelta(hours=2)
+    )
+
+    page = staff_client.get(list_path(tasting)).content.decode()
+
+    assert "Fri 10 Jan 2031, 19:00 to 21:00 CET" in page
 
 
 def test_who_was_moved_away_is_not_listed_and_who_cancelled_is_marked(

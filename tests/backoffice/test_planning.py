@@ -726,3 +726,24 @@ def test_a_series_keeps_its_pool_when_its_days_are_over(staff_client: Client, po
     page = staff_client.get(page_of(pottery))
 
     assert f'<option value="{room.pk}" selected>The room</option>' in page.content.decode()
+
+
+def test_who_only_reads_an_entry_sees_its_own_clock_and_its_places(hire: Callable[..., Client]) -> None:
+    starts = datetime(2026, 6, 10, 16, 0, tzinfo=UTC)
+    tasting = EntryFactory.create(calendar__time_zone="Europe/Amsterdam", starts_at=starts, places=9)
+
+    shown = text_of(hire("bookings.view_entry").get(page_of(tasting)))
+
+    assert "Wed 10 Jun 2026 18:00 CEST" in shown
+    assert "Wed 10 Jun 2026, 21:00 CEST" in shown
+    assert "0 / 9" in shown
+    assert "at once" in shown
+
+
+def test_places_that_were_sold_tell_the_clock_of_their_calendar(
+    staff_client: Client, place_order: Callable[..., Order]
+) -> None:
+    starts = datetime(2026, 6, 10, 16, 0, tzinfo=UTC)
+    place_order((EntryFactory.create(calendar__time_zone="Europe/Amsterdam", starts_at=starts, price=0), 1))
+
+    assert "Wed 10 Jun 2026, 18:00 CEST" in text_of(staff_client.get(list_of(Booking)))
