@@ -20,6 +20,7 @@ from bookings import capacity, planning
 from bookings.admin import wording
 from bookings.admin.asking import ArchivableForm, AskingAdmin, Changed, Refused
 from bookings.admin.fields import PlacesField, WallTimeField
+from bookings.admin.pools import tell_shortfall
 from bookings.admin.series import PriceKindInline
 from bookings.admin.steps import EntrySteps
 from bookings.models import Entry, Pool
@@ -83,7 +84,7 @@ class EntryForm(ArchivableForm):
         entry = self.instance
         if "pool" in self.fields:
             self.fields["pool"].required = False
-            self.fields["pool"].queryset = Pool.objects.to_share().order_by("name", "pk")
+            self.fields["pool"].queryset = Pool.objects.to_share().order_by("name", "pk")  # type: ignore[attr-defined]
         for name in WALL_TIMES:
             self.fields[name].help_text = self._say_which_clock(name)
         if entry.pk:
@@ -204,7 +205,7 @@ class EntryAdmin(EntrySteps, AskingAdmin):
         places = [("pool_page", "places")] if obj else [("places", "pool")]
         prices = [("price", "tax_rate"), "price_name", "resource", ("max_per_order", "max_per_person")]
         ends = ["series_page", "on_its_own"] if obj and obj.series_id else []
-        groups = [
+        groups: list[tuple[Any, list[Any]]] = [
             (None, first),
             (_("Places and prices"), [*places, *prices]),
             (_("Booking"), ["booking_opens_at", "booking_closes_at"]),
@@ -281,6 +282,7 @@ class EntryAdmin(EntrySteps, AskingAdmin):
             changed -= set(TIMES)
         if "places" in changed:
             capacity.set_capacity(entry.pool, form.cleaned_data["places"])
+            tell_shortfall(request, entry.pool)
         if entry.series_id:
             entry.by_hand = form.cleaned_data["on_its_own"] if "on_its_own" in changed else True
         renamed = {"archived": "archived_at"}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Case, CharField, Sum, Value, When
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
@@ -59,6 +59,7 @@ class PoolAdmin(KeptAdmin):
             obj.save(update_fields=["name", "archived_at"])
         if "wanted" in form.changed_data:
             capacity.set_capacity(obj, wanted)
+            tell_shortfall(request, obj)
 
     @admin.display(description=_("serves"), empty_value="-")
     def serves(self, pool: Pool) -> str:
@@ -82,6 +83,13 @@ class PoolAdmin(KeptAdmin):
         line = Waiter.objects.in_turn().filter(entry__pool=pool)
         wanted = line.aggregate(Sum("quantity"))["quantity__sum"] or 0
         return format_html(_now("{} waiting, for {} places"), line.count(), wanted)
+
+
+def tell_shortfall(request: HttpRequest, pool: Pool) -> None:
+    """Say so at once, besides the case, if more are taken than there are to be."""
+    if pool.wanted is not None and pool.taken > pool.wanted:
+        words = _now("%(taken)d are taken or promised already: it sinks to %(wanted)d as they are given back.")
+        messages.warning(request, words % {"taken": pool.taken, "wanted": pool.wanted})
 
 
 def count_holders(pool: Pool) -> Any:

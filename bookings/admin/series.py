@@ -64,7 +64,7 @@ class SeriesForm(ArchivableForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "pool" in self.fields:
-            self.fields["pool"].queryset = self._pools()
+            self.fields["pool"].queryset = self._pools()  # type: ignore[attr-defined]
         self.fields["archived"].label = _("No longer planned")
         self.fields["archived"].help_text = _("Its coming days leave the calendar, but for those with places sold.")
 

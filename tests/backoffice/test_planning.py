@@ -747,3 +747,21 @@ def test_places_that_were_sold_tell_the_clock_of_their_calendar(
     place_order((EntryFactory.create(calendar__time_zone="Europe/Amsterdam", starts_at=starts, price=0), 1))
 
     assert "Wed 10 Jun 2026, 18:00 CEST" in text_of(staff_client.get(list_of(Booking)))
+
+
+def test_fewer_places_than_are_taken_are_said_at_once(
+    staff_client: Client, pottery: Series, place_order: Callable[..., Order]
+) -> None:
+    place_order((on(pottery, 10), 4))
+    entry = on(pottery, 10)
+
+    form = typed_into(staff_client.get(page_of(entry))) | {"places": "3"}
+    by_entry = said(staff_client.post(page_of(entry), form))
+    by_pool = said(staff_client.post(page_of(entry.pool), {"name": entry.pool.name, "wanted": "2"}))
+    enough = said(staff_client.post(page_of(entry.pool), {"name": entry.pool.name, "wanted": "4"}))
+
+    assert "4 are taken or promised already: it sinks to 3 as they are given back." in by_entry
+    assert "4 are taken or promised already: it sinks to 2 as they are given back." in by_pool
+    assert not any("it sinks to 4" in words for words in enough)
+    entry.pool.refresh_from_db()
+    assert (entry.pool.wanted, entry.pool.capacity, entry.pool.taken) == (4, 4, 4)
