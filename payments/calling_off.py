@@ -18,7 +18,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from bookings import capacity
+from bookings import capacity, waiting
 from bookings import services as places
 from bookings.models import Booking, Entry, Waiter
 from cart import services as carts
@@ -171,7 +171,7 @@ def _hold_still(standing: Iterable[Booking], *more: int) -> None:
 
 
 def _move(batch: RefundBatch, order: Order) -> bool:
-    """Move all of its places there if staff chose where to and there is room for all of them."""
+    """Move all of its places there if staff chose where to, and there is room for all of them that nobody waits for."""
     to, standing = batch.move_to, _standing(batch, order.pk)
     if to is None:
         return False
@@ -182,6 +182,8 @@ def _move(batch: RefundBatch, order: Order) -> bool:
                 moving.move_in_place(
                     list(group), to, by=batch.made_by, cause=Order.Closer.STAFF, free_until=to.starts_at
                 )
+            if to.pool_id != batch.entry.pool_id:
+                waiting.refuse_if_queued([to.pool_id])
     except (moving.CannotMove, capacity.SoldOut):
         return False
     _record(batch, order, len(standing), moved=True)

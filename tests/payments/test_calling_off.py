@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from bookings import capacity
 from bookings.models import Booking, Entry
 from cart.models import Cart, CartItem, Product
 from cartsite.models import Case, Message, User
@@ -24,8 +25,9 @@ from payments.cancelling import Part
 from payments.models import Payment, Refund, RefundBatch
 from payments.refunds import Wish
 from payments.simulator import Simulator
+from tests.bookings.lines import join
 from tests.concurrency import results_of, run_at_once
-from tests.factories import EntryFactory, ProductFactory, UserFactory, VoucherFactory
+from tests.factories import EntryFactory, ProductFactory, UserFactory, VoucherFactory, held_by_another
 from tests.invariants import assert_books_balance
 from tests.orders.acts import place_cart
 from tests.payments.money import case, pay, pounds, sweep_money, went_back
@@ -367,6 +369,24 @@ def test_places_move_as_long_as_there_is_room_and_the_rest_gets_its_money_back(
     assert set(Booking.objects.filter(entry=other).values_list("free_until", flat=True)) == {other.starts_at}
     assert asked(batch) == [pounds(70)]
     assert [(mails(p.order, "moved"), mails(p.order)) for p in (first, second, third)] == [(1, 0), (0, 1), (1, 0)]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_places_that_others_wait_for_are_theirs_but_a_move_within_them_takes_none(
+    shop: Shop, workshop: Entry, staff: User, *, shared: bool
+) -> None:
+    order = shop((workshop, 2)).order
+    held_by_another(workshop, 8)
+    other = EntryFactory(pool=workshop.pool) if shared else EntryFactory(places=3)
+    rest = held_by_another(other, 3) if not shared else None
+    ada = join(other, "ada")
+    if rest is not None:
+        capacity.give_back([rest.pk])  # a moment before it is offered to Ada
+
+    call_off(workshop, staff, move_to=other)
+
+    assert statuses(order) == (["moved", "moved", "confirmed", "confirmed"] if shared else ["cancelled", "cancelled"])
+    assert fresh(ada).status == "waiting"
 
 
 @pytest.mark.parametrize("wrong", ["price", "over", "called off", "itself", "archived"])
