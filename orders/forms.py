@@ -16,6 +16,7 @@ from orders.attendees import Asked, Guest
 from orders.handover import DELIVERY, Address
 from orders.models import Order, OrderQuerySet
 from orders.quoting import Choices, Quote
+from orders.worth import Place, Some
 
 # Marks that turn the direction of all that follows: after a name with one, a page shows its order number backwards.
 TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
@@ -286,33 +287,34 @@ def name_of(key: Key) -> str:
 
 
 class CancelForm(forms.Form):
-    """How many of what in an order are to be called off, or all that may be."""
+    """How many of what in an order are to be called off, of places which ones, or all that may be."""
 
     whole = forms.BooleanField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, most: Mapping[Key, int], typed: Any = None) -> None:
-        """`most` is how many of each may be called off."""
+    def __init__(self, most: Mapping[Key, int], places: Mapping[Key, Sequence[Place]], typed: Any = None) -> None:
+        """`most` is how many of each may be called off, and `places` which, where it is about places."""
         super().__init__(typed)
         self.most = most
-        self.fields |= {name_of(key): _piece_field(most[key]) for key in most}
+        for key, quantity in most.items():
+            self.fields[name_of(key)] = _places_field(places[key]) if places[key] else _piece_field(quantity)
 
     @property
-    def wanted(self) -> dict[Key, int]:
-        """How many of each."""
+    def wanted(self) -> dict[Key, Some]:
+        """How many of each, or which places."""
         if self.cleaned_data.get("whole"):
             return dict(self.most)
-        chosen = {key: self.cleaned_data.get(name_of(key)) or 0 for key in self.most}
-        return {key: quantity for key, quantity in chosen.items() if quantity}
+        chosen = {key: self.cleaned_data.get(name_of(key)) for key in self.most}
+        return {key: some if isinstance(some, int) else frozenset(some) for key, some in chosen.items() if some}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         if not self.errors and not self.wanted:
-            raise forms.ValidationError(_("Please say how many of at least one thing you want to cancel."))
+            raise forms.ValidationError(_("Please choose at least one thing that you want to cancel."))
         return cleaned
 
 
 class MoveForm(forms.Form):
-    """Which of an order's places are to be moved, how many of them, and to which entry."""
+    """Which of an order's places are to be moved, and to which entry."""
 
     to = forms.IntegerField(
         min_value=1,
@@ -322,22 +324,55 @@ class MoveForm(forms.Form):
         },
     )
 
-    def __init__(self, most: Mapping[str, int], typed: Any = None) -> None:
-        """`most` is how many may be moved of what each name stands for."""
+    def __init__(self, places: Mapping[Key, Sequence[Place]], typed: Any = None) -> None:
+        """`places` are those that may be moved, all of one key together; at first all are ticked."""
         super().__init__(typed)
-        self.fields["places"] = forms.ChoiceField(choices=[(name, name) for name in most])
-        chosen = most.get(self.data.get("places", ""), 1)
-        self.fields["quantity"] = _piece_field(chosen, least=1)
+        self.keys = {name_of(key): key for key in places}
+        self.fields["places"] = forms.ChoiceField(choices=[(name, name) for name in self.keys])
+        for name, key in self.keys.items():
+            self.fields[name] = _places_field(places[key])
+            self.initial[name] = [place.number for place in places[key]]
 
-    def clean_quantity(self) -> int:
-        """How many, one if it was not said."""
-        return self.cleaned_data.get("quantity") or 1
+    @property
+    def key(self) -> Key:
+        """Which places it is about."""
+        return self.keys[self.cleaned_data["places"]]
+
+    @property
+    def which(self) -> frozenset[int]:
+        """Which of them, by their numbers."""
+        return frozenset(self.cleaned_data[self.cleaned_data["places"]])
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        name = cleaned.get("places")
+        if name and cleaned.get(name) == []:
+            self.add_error(name, _("Please choose at least one place."))
+        return cleaned
 
 
-def _piece_field(most: int, least: int = 0) -> forms.IntegerField:
-    wrong = _("Please choose a number from %(least)s to %(most)s.") % {"least": least, "most": most}
+def _places_field(places: Sequence[Place]) -> forms.TypedMultipleChoiceField:
+    """Some of these places, by their numbers; the one issued first comes first."""
+    listed = sorted(places, key=lambda place: -place.number)
+    return forms.TypedMultipleChoiceField(
+        choices=[(place.number, _call(place)) for place in listed],
+        coerce=int,
+        required=False,
+        error_messages={"invalid_choice": _("One of these places is not open any more. Please choose again.")},
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+
+def _call(place: Place) -> str:
+    """What tells a place from others: its code, and whoever comes."""
+    attendee = getattr(place.booking, "attendee", None)
+    return f"{place.booking.code} ({attendee.name})" if attendee and attendee.name else place.booking.code
+
+
+def _piece_field(most: int) -> forms.IntegerField:
+    wrong = _("Please choose a number from 0 to %(most)s.") % {"most": most}
     return forms.IntegerField(
-        min_value=least,
+        min_value=0,
         max_value=most,
         required=False,
         error_messages={"invalid": wrong, "min_value": wrong, "max_value": wrong},

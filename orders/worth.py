@@ -5,7 +5,8 @@ moved within its order keeps the number of the one it came instead of. So every 
 penny whatever becomes of the others, and all of them together what the line came to.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -62,6 +63,22 @@ class Place:
     def is_as_sold(self) -> bool:
         """Whether all of it was paid with its own line, and none of that went back."""
         return not self.booking.given_back and len(self.pieces) == 1
+
+
+# So many places, or those with these numbers.
+Some = int | AbstractSet[int]
+
+
+def choose(places: Sequence[Place], some: Some) -> Sequence[Place]:
+    """So many of these places, the first ones given; or those with these numbers, as far as they are among them."""
+    if isinstance(some, int):
+        return places[:some]
+    return [place for place in places if place.number in some]
+
+
+def how_many(some: Some) -> int:
+    """How many places that are."""
+    return some if isinstance(some, int) else len(some)
 
 
 def places_of(line: OrderLine, bookings: Iterable[Booking]) -> list[Place]:

@@ -28,7 +28,7 @@ from orders import replacing
 from orders import services as orders
 from orders.models import LineFact, Order, OrderLine
 from orders.money import round_to_penny
-from orders.worth import Piece, Place, carried_by, paid_for, places_of, take
+from orders.worth import Piece, Place, Some, carried_by, choose, how_many, paid_for, places_of, take
 from payments import giving_back, ledger
 from payments.giving_back import Purse
 from payments.models import Refund
@@ -191,6 +191,15 @@ def key_of(line: OrderLine, entry: Entry | None) -> Key:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """So many of an offer; of places which ones."""
+
+    offer: Offer
+    quantity: int
+    places: Sequence[Place]
+
+
+@dataclass(frozen=True)
 class Promise:
     """So many of a line, what was paid for them, and what of that goes back, from which lines' money."""
 
@@ -198,24 +207,24 @@ class Promise:
     quantity: int
     worth: Decimal
     pieces: Sequence[Piece]
-    offer: Offer | None = None  # none for delivery, which nobody chooses to call off
+    choice: Choice | None = None  # none for delivery, which nobody chooses to call off
 
     @property
     def title(self) -> str:
-        return self.offer.title if self.offer else self.line.title
+        return self.choice.offer.title if self.choice else self.line.title
 
     @property
     def entry(self) -> Entry | None:
-        return self.offer.entry if self.offer else None
+        return self.choice.offer.entry if self.choice else None
 
     @property
     def places(self) -> list[Booking]:
-        return [place.booking for place in self.offer.places[: self.quantity]] if self.offer else []
+        return [place.booking for place in self.choice.places] if self.choice else []
 
     @property
-    def is_choice(self) -> bool:
+    def leaves_some(self) -> bool:
         """Whether some of these places would stand: then it must be said which ones go."""
-        return self.offer is not None and 0 < len(self.places) < len(self.offer.places)
+        return self.choice is not None and 0 < len(self.places) < len(self.choice.offer.places)
 
     @property
     def back(self) -> Decimal:
@@ -322,13 +331,13 @@ def is_free_of_loss(booking: Booking) -> bool:
 
 def _count(order: Order) -> QuerySet[Any]:
     """The goods and places of an order, with how many of each are `counted` for already, and how many `cancelled`."""
-    bookings = Prefetch("bookings", Booking.objects.select_related("entry__calendar"))
+    bookings = Prefetch("bookings", Booking.objects.select_related("entry__calendar", "attendee"))
     lines = order.lines.filter(kind__in=OrderLine.GOODS).select_related("stall", "entry__calendar")
     return lines.prefetch_related("discounts", bookings).with_counts()
 
 
-def plan_for(order: Order, wanted: Mapping[Key, int]) -> Plan:
-    """What it would come to if the shopper called off so many of these. Raises CannotCancel.
+def plan_for(order: Order, wanted: Mapping[Key, Some]) -> Plan:
+    """What it would come to if the shopper called off so many of these, or these places. Raises CannotCancel.
 
     Delivery goes back too, once no goods are left to be delivered.
     """
@@ -336,11 +345,11 @@ def plan_for(order: Order, wanted: Mapping[Key, int]) -> Plan:
     offers = _offers_among(order, lines)
     chosen = _choose(offers, wanted)
     gone = Counter({line.pk: line.cancelled for line in lines})
-    for offer, quantity in chosen:
-        gone[offer.line.pk] += quantity
+    for choice in chosen:
+        gone[choice.offer.line.pk] += choice.quantity
     purse = Purse(order)
-    promises = [_promise(offer, quantity, purse) for offer, quantity in chosen]
-    if any(offer.line.kind == OrderLine.Kind.PRODUCT for offer, _quantity in chosen):
+    promises = [_promise(choice, purse) for choice in chosen]
+    if any(choice.offer.line.kind == OrderLine.Kind.PRODUCT for choice in chosen):
         fees = _handover_too(order, lines, gone)
         promises += [Promise(fee, fee.quantity, worth, purse.pay([Piece(fee, worth)])) for fee, worth in fees]
     is_whole = all(line.quantity == gone[line.pk] for line in lines) and not carried_by(order)
@@ -349,27 +358,33 @@ def plan_for(order: Order, wanted: Mapping[Key, int]) -> Plan:
     )
 
 
-def _choose(offers: Iterable[Offer], wanted: Mapping[Key, int]) -> list[tuple[Offer, int]]:
-    """What is wanted of these offers. Raises CannotCancel if they are not, or not so many."""
-    chosen = [(offer, wanted[offer.key]) for offer in offers if wanted.get(offer.key)]
-    if not chosen or len(chosen) != sum(1 for quantity in wanted.values() if quantity):
+def _choose(offers: Iterable[Offer], wanted: Mapping[Key, Some]) -> list[Choice]:
+    """What is wanted of these offers. Raises CannotCancel if they are not, or not so many, or not these places."""
+    chosen = [_choose_of(offer, some) for offer in offers if (some := wanted.get(offer.key))]
+    if not chosen or len(chosen) != sum(1 for some in wanted.values() if some):
         raise CannotCancel(_("Some of this cannot be cancelled any more."))
-    if any(not 0 < quantity <= offer.open for offer, quantity in chosen):
-        raise CannotCancel(_("There is not so much of it left to cancel."))
     return chosen
 
 
-def _promise(offer: Offer, quantity: int, purse: Purse) -> Promise:
+def _choose_of(offer: Offer, some: Some) -> Choice:
+    choice = Choice(offer, how_many(some), choose(offer.places, some))
+    if not 0 < choice.quantity <= offer.open:
+        raise CannotCancel(_("There is not so much of it left to cancel."))
+    if offer.places and len(choice.places) != choice.quantity:
+        raise CannotCancel(_("Some of these places cannot be cancelled any more."))
+    return choice
+
+
+def _promise(choice: Choice, purse: Purse) -> Promise:
     """What was paid for so many of an offer, and what of that goes back: the same in sum in whatever portions."""
-    line, already = offer.line, offer.already
+    line, quantity, already = choice.offer.line, choice.quantity, choice.offer.already
     if line.entry is None:
         worth = paid_for(line, quantity, already)
         kept = _kept(line, already + quantity) - _kept(line, already)
-        return Promise(line, quantity, worth, purse.pay([Piece(line, worth - kept)]), offer)
-    places = offer.places[:quantity]
-    back = [piece for place in places for piece in take(place.pieces, place.worth - _kept_of(line, place))]
-    worth = sum((place.worth for place in places), NOTHING)
-    return Promise(line, quantity, worth, purse.pay(giving_back.by_line(back)), offer)
+        return Promise(line, quantity, worth, purse.pay([Piece(line, worth - kept)]), choice)
+    back = [piece for place in choice.places for piece in take(place.pieces, place.worth - _kept_of(line, place))]
+    worth = sum((place.worth for place in choice.places), NOTHING)
+    return Promise(line, quantity, worth, purse.pay(giving_back.by_line(back)), choice)
 
 
 def _kept(line: OrderLine, quantity: int) -> Decimal:
@@ -398,8 +413,8 @@ def _handover_too(order: Order, lines: list[OrderLine], gone: Mapping[int, int])
 
 
 @transaction.atomic
-def cancel_for_shopper(order: Order, wanted: Mapping[Key, int], *, agreed: str, by: User | None) -> Plan:
-    """Call off so many of these if that comes to what was agreed (a plan's fingerprint).
+def cancel_for_shopper(order: Order, wanted: Mapping[Key, Some], *, agreed: str, by: User | None) -> Plan:
+    """Call off so many of these, or these places, if that comes to what was agreed (a plan's fingerprint).
 
     The refunds are approved with that. What cannot go back by card becomes an `overpaid` case. Raises CannotCancel,
     with nothing moved; so a second click, or somebody who was faster, never sends money twice.
@@ -421,7 +436,7 @@ def cancel_for_shopper(order: Order, wanted: Mapping[Key, int], *, agreed: str, 
 def _cancel_promised(order: Order, plan: Plan, *, by: User | None) -> None:
     """Call off the goods and places of the plan, and owe a mail about them."""
     for promise in plan.promises:
-        if promise.offer is not None:
+        if promise.choice is not None:
             _cancel_some(Part(promise.line, promise.quantity, promise.places), by=by)
     _owe_mail_about_parts(order)
 

@@ -6,7 +6,7 @@ less what was paid for the old one.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -26,7 +26,7 @@ from orders import moving, per_person, replacing
 from orders import services as orders
 from orders.models import Order, OrderContact, OrderLine
 from orders.moving import CannotMove
-from orders.worth import Piece, Place, places_of, take
+from orders.worth import Piece, Place, Some, choose, how_many, places_of, take
 from payments import cancelling, giving_back
 from payments.cancelling import Key
 from payments.giving_back import Purse
@@ -68,7 +68,7 @@ def offers_for(order: Order) -> list[Offer]:
 
 
 def _lines_of(order: Order) -> QuerySet[Any]:
-    bookings = Prefetch("bookings", Booking.objects.select_related("entry__calendar", "entry__series"))
+    bookings = Prefetch("bookings", Booking.objects.select_related("entry__calendar", "entry__series", "attendee"))
     lines = order.lines.filter(kind=OrderLine.Kind.ENTRY).select_related("stall", "entry__calendar", "price_kind")
     return lines.prefetch_related("discounts", bookings).with_counts()
 
@@ -115,16 +115,25 @@ class Price:
 
 @dataclass(frozen=True)
 class Move:
-    """So many places of an offer that go to another entry, and what that comes to, in the order's currency."""
+    """Places of an offer that go to another entry, and what that comes to, in the order's currency."""
 
     offer: Offer
-    quantity: int
+    places: Sequence[Place]
     to: Entry
     price: Price
 
-    @cached_property
-    def places(self) -> Sequence[Place]:
-        return self.offer.places[: self.quantity]
+    @property
+    def quantity(self) -> int:
+        return len(self.places)
+
+    @property
+    def bookings(self) -> list[Booking]:
+        return [place.booking for place in self.places]
+
+    @property
+    def leaves_some(self) -> bool:
+        """Whether some of these places would stay where they are: then it must be said which ones go."""
+        return self.quantity < self.offer.open
 
     @cached_property
     def paid(self) -> Decimal:
@@ -149,7 +158,7 @@ class Move:
     @cached_property
     def rule(self) -> dict[str, Any]:
         """How they may be cancelled there, for the sentence that says so."""
-        rule = moving.rule_there([place.booking for place in self.places], self.to, is_dearer=self.is_dearer)
+        rule = moving.rule_there(self.bookings, self.to, is_dearer=self.is_dearer)
         return {"entry": self.to, "cancel_until": rule.cancel_until, "kept_percent": rule.kept_percent}
 
     @property
@@ -176,7 +185,7 @@ def moves_for(offer: Offer) -> list[Move]:
     entries = list(others_like(offer.entry))
     load_price_kinds(entries)
     queued = waiting.is_queued({entry.pool_id for entry in entries})
-    moves = [Move(offer, 1, entry, price_at(offer.line, entry)) for entry in entries]
+    moves = [Move(offer, offer.places[:1], entry, price_at(offer.line, entry)) for entry in entries]
     return [move for move in moves if _why_not(move, queued) == ""]
 
 
@@ -232,18 +241,20 @@ class Plan:
         return hashlib.sha256(repr((read, rule, stands, self.by_card)).encode()).hexdigest()[:32]
 
 
-def plan_for(order: Order, key: Key, quantity: int, to: int) -> Plan:
-    """What it would come to if the shopper moved so many of the places that a key names to an entry (its primary key).
+def plan_for(order: Order, key: Key, some: Some, to: int) -> Plan:
+    """What it would come to if the shopper moved so many of the places that a key names, or some by their numbers, to
+    an entry (its primary key).
 
     Raises CannotMove.
     """
     offer = next((offer for offer in offers_for(order) if offer.key == key), None)
-    if offer is None or not 0 < quantity <= offer.open:
+    places = choose(offer.places, some) if offer else ()
+    if offer is None or not 0 < how_many(some) == len(places):
         raise CannotMove(_("So many of these places cannot be moved any more."))
     entry = others_like(offer.entry).filter(pk=to).first()
     if entry is None:
         raise CannotMove(_("You cannot move there any more."))
-    move = Move(offer, quantity, entry, price_at(offer.line, entry))
+    move = Move(offer, places, entry, price_at(offer.line, entry))
     if why_not := _why_not(move, waiting.is_queued({entry.pool_id})):
         raise CannotMove(why_not)
     _check_per_person(order, move)
@@ -273,10 +284,10 @@ def _pieces_back(order: Order, move: Move) -> list[list[Piece]]:
 
 @transaction.atomic
 def move_for_shopper(
-    order: Order, key: Key, quantity: int, to: int, *, agreed: str, by: User | None
+    order: Order, key: Key, some: Some, to: int, *, agreed: str, by: User | None
 ) -> tuple[Plan, Order | None]:
-    """Move so many places if that comes to what was agreed (a plan's fingerprint); the plan, and where it is dearer the
-    new order that is to be paid.
+    """Move so many places, or these, if that comes to what was agreed (a plan's fingerprint); the plan, and where it is
+    dearer the new order that is to be paid.
 
     What goes back is approved with that; what cannot go back by card becomes an `overpaid` case. Raises CannotMove with
     nothing moved; so a second click, or somebody who was faster, never moves or pays anything twice.
@@ -285,7 +296,7 @@ def move_for_shopper(
         per_person.hold_still_at([to], order.user, email_of(order))  # before all else: so does whoever orders
     order = orders.lock(order.pk)
     replacing.lock_before(order)
-    plan = plan_for(order, key, quantity, to)
+    plan = plan_for(order, key, some, to)
     if plan.fingerprint != agreed:
         raise LooksDifferent(_("This has changed since you looked at it. Please look again."))
     try:
@@ -298,14 +309,10 @@ def move_for_shopper(
     return plan, None
 
 
-def _bookings(places: Iterable[Place]) -> list[Booking]:
-    return [place.booking for place in places]
-
-
 def _go(order: Order, plan: Plan, *, by: User | None) -> None:
     """Move them within their order, and send back what they cost less there."""
     move = plan.move
-    moving.move_in_place(_bookings(move.places), move.to, by=by, cause=Order.Closer.SHOPPER, back=plan.by_place)
+    moving.move_in_place(move.bookings, move.to, by=by, cause=Order.Closer.SHOPPER, back=plan.by_place)
     if move.to.pool_id != move.offer.entry.pool_id:
         waiting.refuse_if_queued([move.to.pool_id])
     pieces = giving_back.by_line(piece for place in plan.pieces for piece in place)
@@ -315,7 +322,7 @@ def _go(order: Order, plan: Plan, *, by: User | None) -> None:
 
 def _buy(move: Move, *, by: User | None) -> Order:
     """The order that pays for what they cost more there."""
-    wish = moving.Dearer(_bookings(move.places), move.to, move.price.amount, move.price.kind, move.paid)
+    wish = moving.Dearer(move.bookings, move.to, move.price.amount, move.price.kind, move.paid)
     order = moving.place_move(wish, by=by)
     waiting.refuse_if_queued([move.to.pool_id])
     return order

@@ -27,7 +27,8 @@ def cancel(request: HttpRequest, number: str) -> HttpResponse:
     order = access.find_order(request, number)
     offers = cancelling.offers_for(order)
     typed = request.POST if request.method == "POST" else request.GET
-    form = CancelForm({offer.key: offer.open for offer in offers}, typed or None)
+    most, places = {offer.key: offer.open for offer in offers}, {offer.key: offer.places for offer in offers}
+    form = CancelForm(most, places, typed or None)
     if request.method == "POST":
         return _cancel(request, order, form)
     if not offers:
@@ -58,7 +59,10 @@ def _review(
 
 def _as_typed(form: CancelForm) -> list[tuple[str, int]]:
     """What was chosen, for the form that says yes to it."""
-    return [(name_of(key), quantity) for key, quantity in form.wanted.items()]
+    if form.cleaned_data["whole"]:
+        return [("whole", 1)]
+    chosen = [(name_of(key), [some] if isinstance(some, int) else sorted(some)) for key, some in form.wanted.items()]
+    return [(name, value) for name, values in chosen for value in values]
 
 
 def _cancel(request: HttpRequest, order: Order, form: CancelForm) -> HttpResponse:

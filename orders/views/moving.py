@@ -29,7 +29,7 @@ def move(request: HttpRequest, number: str) -> HttpResponse:
     order = access.find_order(request, number)
     offers = moving.offers_for(order)
     typed = request.POST if request.method == "POST" else request.GET
-    form = MoveForm({name_of(offer.key): offer.open for offer in offers}, typed or None)
+    form = _form_for(offers, typed or None)
     if request.method == "POST":
         return _move(request, order, offers, form)
     if not offers:
@@ -40,47 +40,51 @@ def move(request: HttpRequest, number: str) -> HttpResponse:
     return _review(request, order, offers, form)
 
 
+def _form_for(offers: list[Offer], typed: Any = None) -> MoveForm:
+    return MoveForm({offer.key: offer.places for offer in offers}, typed)
+
+
 def _choose(
     request: HttpRequest, order: Order, offers: list[Offer], form: MoveForm, *, why_not: str = ""
 ) -> HttpResponse:
-    chosen = form.data.get("places")
-    rows = [
-        {"offer": offer, "name": name_of(offer.key), "moves": moving.moves_for(offer), "is_chosen": len(offers) == 1}
-        for offer in offers
-    ]
-    for row in rows:
-        row["is_chosen"] = row["is_chosen"] or row["name"] == chosen
-    context = {"order": order, "rows": rows, "form": form, "why_not": why_not}
+    rows = [_row_of(offer, offers, form) for offer in offers]
+    context = {"order": order, "rows": rows, "why_not": why_not}
     return render(request, "orders/move.html", context, status=422 if form.is_bound else 200)
 
 
-def _offer_named(offers: list[Offer], name: str) -> Offer:
-    """The offer that a valid form names."""
-    return next(offer for offer in offers if name_of(offer.key) == name)
+def _row_of(offer: Offer, offers: list[Offer], form: MoveForm) -> dict[str, Any]:
+    """What the page shows of an offer: as it was typed, if it was chosen; else all of its places are ticked."""
+    name = name_of(offer.key)
+    here = form if form.data.get("places") == name else _form_for(offers)
+    return {"offer": offer, "name": name, "moves": moving.moves_for(offer), "which": here[name], "to": here["to"]}
 
 
 def _review(
     request: HttpRequest, order: Order, offers: list[Offer], form: MoveForm, *, has_changed: bool = False
 ) -> HttpResponse:
-    chosen = form.cleaned_data
     try:
-        plan = moving.plan_for(order, _offer_named(offers, chosen["places"]).key, chosen["quantity"], chosen["to"])
+        plan = moving.plan_for(order, form.key, form.which, form.cleaned_data["to"])
     except CannotMove as refusal:
         return _choose(request, order, offers, form, why_not=str(refusal))
-    context = {"order": order, "plan": plan, "chosen": chosen, "has_changed": has_changed}
+    context = {"order": order, "plan": plan, "chosen": _as_typed(form), "has_changed": has_changed}
     return render(request, "orders/move_review.html", context, status=422 if has_changed else 200)
+
+
+def _as_typed(form: MoveForm) -> list[tuple[str, Any]]:
+    """What was chosen, for the form that says yes to it."""
+    chosen = form.cleaned_data
+    places = [(chosen["places"], number) for number in sorted(form.which)]
+    return [("places", chosen["places"]), *places, ("to", chosen["to"])]
 
 
 def _move(request: HttpRequest, order: Order, offers: list[Offer], form: MoveForm) -> HttpResponse:
     """Do what was shown, or show what it comes to now; where it is dearer, go and pay."""
     if not form.is_valid():  # it was moved or called off meanwhile, by a click before this one or by somebody else
         return _say_changed(request, order)
-    chosen = form.cleaned_data
-    key = _offer_named(offers, chosen["places"]).key
     agreed = request.POST.get("agreed", "")
     try:
         plan, dearer = moving.move_for_shopper(
-            order, key, chosen["quantity"], chosen["to"], agreed=agreed, by=user_of(request)
+            order, form.key, form.which, form.cleaned_data["to"], agreed=agreed, by=user_of(request)
         )
     except moving.LooksDifferent:
         return _review(request, order, moving.offers_for(order), form, has_changed=True)

@@ -71,9 +71,9 @@ class Movers(SecondThoughts):
         order.refresh_from_db()
         offer = some(moving.offers_for(order), where)
         to = some(moving.moves_for(offer), where).to
-        quantity = min(quantity, offer.open)
-        plan = moving.plan_for(order, offer.key, quantity, to.pk)
-        click = partial(moving.move_for_shopper, order, offer.key, quantity, to.pk, agreed=plan.fingerprint)
+        which = frozenset(place.number for place in offer.places[-quantity:])
+        plan = moving.plan_for(order, offer.key, which, to.pk)
+        click = partial(moving.move_for_shopper, order, offer.key, which, to.pk, agreed=plan.fingerprint)
         done, dearer = click(by=order.user)
         assert (done.back, done.move.more) == (plan.back, plan.move.more), "It comes to what was shown"
         with pytest.raises(CannotMove):

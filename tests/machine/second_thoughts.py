@@ -12,8 +12,9 @@ from cartsite.models import User
 from orders import privacy
 from orders import services as orders
 from orders.models import DeliveryAddress, Order, OrderContact, OrderLine
+from orders.worth import Some
 from payments import cancelling
-from payments.cancelling import CannotCancel, Key, Plan
+from payments.cancelling import CannotCancel, Key, Offer, Plan
 from tests.factories import UserFactory
 from tests.machine.acts import DICE, Idle, act, one_of
 from tests.machine.baskets import LINES, WHO, Device
@@ -51,7 +52,7 @@ class SecondThoughts(Shoppers):
         if not offers:
             raise Idle
         wanted = {
-            offer.key: offer.open if everything else min(offer.open, count)
+            offer.key: offer.open if everything else _some(offer, count)
             for offer, count in zip(offers, cycle(counts), strict=False)
         }
         plan = cancelling.plan_for(order, wanted)
@@ -97,7 +98,13 @@ class SecondThoughts(Shoppers):
         assert not OrderContact.objects.filter(order=order).exists()
 
 
-def _do(order: Order, wanted: dict[Key, int], plan: Plan) -> Plan:
+def _some(offer: Offer, count: int) -> Some:
+    """So many of an offer: of places those that were issued first, though the last ones would go by themselves."""
+    count = min(offer.open, count)
+    return frozenset(place.number for place in offer.places[-count:]) if offer.places and count else count
+
+
+def _do(order: Order, wanted: dict[Key, Some], plan: Plan) -> Plan:
     return cancelling.cancel_for_shopper(order, wanted, agreed=plan.fingerprint, by=order.user)
 
 

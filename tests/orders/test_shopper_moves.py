@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import time_machine
 from django.test import Client
 from django.utils import timezone
 
-from bookings.models import Booking, Entry
+from bookings.models import Attendee, Booking, Entry
+from cartsite.models import User
+from orders import door
 from orders.models import Order, OrderLine
 from payments.models import Payment
 from payments.simulator import Simulator
@@ -51,10 +54,11 @@ def text_of(response: Any) -> str:
     return re.sub(r"\s+", " ", response.content.decode())
 
 
-def fields_of(response: Any) -> dict[str, str]:
+def fields_of(response: Any) -> dict[str, list[str]]:
     """What the page's own form posts when one says yes."""
     form = text_of(response).split('method="post" action="/orders/')[-1].split("</form>")[0]
-    return dict(re.findall(r'type="hidden" name="((?:places|quantity|to|agreed))" value="([^"]*)"', form))
+    fields = re.findall(r'type="hidden" name="((?:places|line_1|to|agreed))" value="([^"]*)"', form)
+    return {name: [value for called, value in fields if called == name] for name, _value in fields}
 
 
 def test_the_orders_page_leads_there_only_while_something_may_be_moved(paid: Order, workshop: Entry) -> None:
@@ -82,9 +86,50 @@ def test_what_it_comes_to_is_shown_and_nothing_moves(paid: Order, workshop: Entr
     client = holder_of(paid)
     before = all_rows()
 
-    page = text_of(client.get(path_of(paid), {"places": "line_1", "quantity": 2, "to": to.pk}))
+    page = text_of(client.get(path_of(paid), {"places": "line_1", "line_1": ["1", "2"], "to": to.pk}))
 
     assert "<dd data-back>£10.00</dd>" in page
+    assert all_rows() == before
+
+
+@pytest.mark.parametrize("price", ["30.00", "50.00"])
+@pytest.mark.parametrize("ticked", [0, 1])
+def test_of_several_places_one_chooses_whose_moves(
+    paid: Order, workshop: Entry, sumup: Simulator, price: str, ticked: int
+) -> None:
+    to = another(workshop, price)
+    places = list(Booking.objects.order_by("pk"))
+    Attendee.objects.create(order_line=places[0].order_line, number=1, booking=places[0], name="Ada Archer")
+    client = holder_of(paid)
+
+    page = text_of(client.get(path_of(paid)))
+    boxes = re.findall(r'name="line_1" value="(\d+)"[^>]* checked><span>([^<]*)<', page)
+    seen = client.get(path_of(paid), {"places": "line_1", "line_1": boxes[ticked][0], "to": to.pk})
+    client.post(path_of(paid), fields_of(seen))
+    for dearer in Order.objects.exclude(pk=paid.pk):
+        pay(dearer.payments.get(), sumup)
+
+    assert [called for _number, called in boxes] == [f"{places[0].code} (Ada Archer)", places[1].code]
+    assert boxes[ticked][1] in text_of(seen)
+    assert places[1 - ticked].code not in text_of(seen)
+    assert list(Booking.objects.filter(status="moved")) == [places[ticked]]
+    stands = Booking.objects.get(entry=to, status="confirmed")
+    assert hasattr(stands, "attendee") == (ticked == 0)
+
+
+def test_a_place_that_is_not_open_is_not_moved(paid: Order, workshop: Entry, staff: User) -> None:
+    to = another(workshop, "30.00")
+    client = holder_of(paid)
+    said = fields_of(client.get(path_of(paid), {"places": "line_1", "line_1": "2", "to": to.pk}))
+    first = Booking.objects.earliest("pk")
+    door.check_in(workshop, first.code, uuid4(), by=staff)
+    before = all_rows()
+
+    shown = client.get(path_of(paid), {"places": "line_1", "line_1": "2", "to": to.pk})
+    answer = client.post(path_of(paid), said, follow=True)
+
+    assert shown.status_code == 422
+    assert "nothing more was moved" in text_of(answer)
     assert all_rows() == before
 
 
@@ -93,7 +138,7 @@ def test_how_it_may_be_cancelled_there_is_shown_as_it_will_be(paid: Order, works
     to = another(workshop, price)
     client = holder_of(paid)
 
-    seen = client.get(path_of(paid), {"places": "line_1", "quantity": 1, "to": to.pk})
+    seen = client.get(path_of(paid), {"places": "line_1", "line_1": "1", "to": to.pk})
     client.post(path_of(paid), fields_of(seen))
 
     until = (to.starts_at - timedelta(hours=48)).replace(microsecond=0)
@@ -108,7 +153,7 @@ def test_how_it_may_be_cancelled_there_is_shown_as_it_will_be(paid: Order, works
 def test_saying_yes_does_what_was_shown_once(paid: Order, workshop: Entry) -> None:
     to = another(workshop, "30.00")
     client = holder_of(paid)
-    said = fields_of(client.get(path_of(paid), {"places": "line_1", "quantity": 2, "to": to.pk}))
+    said = fields_of(client.get(path_of(paid), {"places": "line_1", "line_1": ["1", "2"], "to": to.pk}))
 
     response = client.post(path_of(paid), said, follow=True)
 
@@ -123,7 +168,7 @@ def test_saying_yes_does_what_was_shown_once(paid: Order, workshop: Entry) -> No
 def test_a_dearer_date_leads_to_the_payment_page_of_a_new_order(paid: Order, workshop: Entry) -> None:
     to = another(workshop, "50.00")
     client = holder_of(paid)
-    seen = client.get(path_of(paid), {"places": "line_1", "quantity": 1, "to": to.pk})
+    seen = client.get(path_of(paid), {"places": "line_1", "line_1": "1", "to": to.pk})
     assert "<dd data-more>£15.00</dd>" in text_of(seen)
 
     response = client.post(path_of(paid), fields_of(seen))
@@ -139,7 +184,7 @@ def test_a_dearer_date_leads_to_the_payment_page_of_a_new_order(paid: Order, wor
 def test_whoever_would_rather_stay_gets_no_basket(paid: Order, workshop: Entry) -> None:
     to = another(workshop, "50.00")
     client = holder_of(paid)
-    seen = client.get(path_of(paid), {"places": "line_1", "quantity": 1, "to": to.pk})
+    seen = client.get(path_of(paid), {"places": "line_1", "line_1": "1", "to": to.pk})
     client.post(path_of(paid), fields_of(seen))
     dearer = Order.objects.exclude(pk=paid.pk).get()
 
@@ -157,12 +202,13 @@ def test_whoever_would_rather_stay_gets_no_basket(paid: Order, workshop: Entry) 
 @pytest.mark.parametrize(
     "typed",
     [
-        {"places": "line_1", "quantity": "3"},
-        {"places": "line_1", "quantity": "none"},
-        {"places": "line_1", "quantity": "1", "to": "nowhere"},
-        {"places": "line_1", "quantity": "1", "to": "99999999999999999999"},
-        {"places": "line_0", "quantity": "1", "to": "1"},
-        {"quantity": "1"},
+        {"places": "line_1", "line_1": "3"},
+        {"places": "line_1", "line_1": "none"},
+        {"places": "line_1", "line_1": "1", "to": "nowhere"},
+        {"places": "line_1", "line_1": "1", "to": "99999999999999999999"},
+        {"places": "line_0", "line_1": "1", "to": "1"},
+        {"places": "line_1"},
+        {"line_1": "1"},
     ],
 )
 def test_what_cannot_be_is_said(paid: Order, workshop: Entry, typed: dict[str, str]) -> None:
@@ -182,7 +228,7 @@ def test_a_made_up_yes_moves_nothing(paid: Order, workshop: Entry) -> None:
     client = holder_of(paid)
     before = all_rows()
 
-    response = client.post(path_of(paid), {"places": "line_1", "quantity": 1, "to": to.pk, "agreed": "yes"})
+    response = client.post(path_of(paid), {"places": "line_1", "line_1": "1", "to": to.pk, "agreed": "yes"})
 
     assert response.status_code == 422
     assert all_rows() == before
@@ -196,7 +242,7 @@ def test_strangers_find_nothing(paid: Order) -> None:
 def test_a_moved_place_says_where_it_is_and_what_became_of_the_old_one(paid: Order, workshop: Entry) -> None:
     to = another(workshop, "35.00")
     client = holder_of(paid)
-    client.post(path_of(paid), fields_of(client.get(path_of(paid), {"places": "line_1", "quantity": 1, "to": to.pk})))
+    client.post(path_of(paid), fields_of(client.get(path_of(paid), {"places": "line_1", "line_1": "1", "to": to.pk})))
 
     page = text_of(client.get(paid.get_absolute_url()))
 

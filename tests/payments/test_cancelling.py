@@ -1,6 +1,6 @@
 """Calling off what was sold, and the money that goes back for it: both or neither."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ from orders import services as orders
 from orders.handover import Address
 from orders.models import LineFact, Order, OrderLine
 from orders.quoting import Choices
+from orders.worth import Some
 from payments import cancelling, casework, events, ledger, refunds, releasing, starting
 from payments.cancelling import CannotCancel, LooksDifferent, Part, Plan
 from payments.models import Payment, Refund
@@ -404,15 +405,19 @@ def test_what_nobody_fetches_any_more_frees_its_place_at_the_collection(shop: Sh
 # --- By the shopper ---------------------------------------------------------------------------------------------------
 
 
-def wanted(order: Order, **quantities: int) -> dict[int, int]:
+def wanted(order: Order, **quantities: int) -> dict[cancelling.Key, Some]:
     """So many of the lines of a kind, by their positions."""
     return {order.lines.get(kind=kind).position: quantity for kind, quantity in quantities.items()}
 
 
 def cancel(order: Order, by: User | None = None, **quantities: int) -> Plan:
     """Look at what it comes to, and say yes."""
+    return cancel_these(order, wanted(order, **quantities), by)
+
+
+def cancel_these(order: Order, chosen: Mapping[cancelling.Key, Some], by: User | None = None) -> Plan:
+    """Look at what these come to, and say yes."""
     order = fresh(order)
-    chosen = wanted(order, **quantities)
     agreed = cancelling.plan_for(order, chosen).fingerprint
     return cancelling.cancel_for_shopper(order, chosen, agreed=agreed, by=by)
 
@@ -472,6 +477,23 @@ def test_in_whatever_portions_the_same_is_kept(shop: Shop, portions: tuple[int, 
     kept = (paid_for_them * Decimal("0.125")).quantize(Decimal("0.01"))
     assert ledger.money_of(payment.order).net == kept
     assert ledger.money_of(payment.order).promised == paid_for_them - kept
+
+
+@pytest.mark.parametrize("portions", [[{1}, {2}, {3}], [{3}, {1}, {2}], [{2}, {1, 3}], [{2, 3}, {1}], [{1, 2, 3}]])
+def test_whichever_places_go_first_together_they_cost_exactly_what_was_paid(
+    shop: Shop, portions: list[set[int]]
+) -> None:
+    payment = shop((EntryFactory(price=Decimal("3.33")), 3), voucher=VoucherFactory().code)
+    OrderLine.objects.filter(kind="entry").update(kept_percent=Decimal("12.50"))
+    first_issued = dict(zip((3, 2, 1), Booking.objects.order_by("pk"), strict=True))
+
+    for gone, portion in enumerate(portions, start=1):
+        cancel_these(payment.order, {0: portion})
+        called_off = {first_issued[number] for chosen in portions[:gone] for number in chosen}
+        assert set(Booking.objects.filter(status="cancelled")) == called_off
+
+    kept = (payment.order.total * Decimal("0.125")).quantize(Decimal("0.01"))
+    assert ledger.money_of(payment.order).net == kept
 
 
 def test_where_everything_is_kept_it_is_called_off_without_a_refund(paid: Payment, workshop: Entry) -> None:
@@ -579,8 +601,8 @@ def test_only_a_confirmed_order_is_cancelled_this_way(order: Order, status: str)
     Order.objects.filter(pk=order.pk).update(status="awaiting_payment")
 
 
-@pytest.mark.parametrize("chosen", [{}, {0: 0}, {0: 4}, {0: -1}, {1: 3}, {7: 1}, {0: 1, 7: 1}])
-def test_a_made_up_choice_moves_nothing(paid: Payment, chosen: dict[int, int]) -> None:
+@pytest.mark.parametrize("chosen", [{}, {0: 0}, {0: 4}, {0: -1}, {1: 3}, {1: {3}}, {1: {0, 1}}, {7: {1}}, {0: 1, 7: 1}])
+def test_a_made_up_choice_moves_nothing(paid: Payment, chosen: dict[cancelling.Key, Some]) -> None:
     before = standing(paid.order)
 
     with pytest.raises(CannotCancel):
