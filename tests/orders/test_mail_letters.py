@@ -422,6 +422,23 @@ def test_places_that_moved_on_are_not_told_as_cancelled(
     assert "- 1 of 2 x Bread workshop" in sent.body
 
 
+def test_of_several_places_it_is_told_which_codes_are_still_valid(
+    places: Order, mailoutbox: Outbox, staff: User
+) -> None:
+    confirm(places)
+    send(mailoutbox)
+    line = places.lines.get(kind="entry")
+    first, last = line.bookings.order_by("pk")
+    cancelling.cancel_parts([cancelling.Part(line, 1, [first])], by=staff, reason="Ill")
+
+    send(mailoutbox)
+
+    (sent,) = mailoutbox
+    for said in (sent.body, str(sent.alternatives[0][0])):
+        assert f"Only these codes are valid now: {last.code}" in said
+        assert first.code not in said
+
+
 def test_places_that_moved_on_meanwhile_are_told_once(
     market: tuple[Product, Entry], places: Order, mailoutbox: Outbox
 ) -> None:
