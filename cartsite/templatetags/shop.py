@@ -49,6 +49,14 @@ def local_time(moment: datetime, zone: ZoneInfo | None = None) -> str:
 
 
 @register.filter
+def dated(title: str, thing: Any) -> str:
+    """A title as it is understood away from all around it: with day and time if it is an entry's, since its other dates
+    have the same title."""
+    start: datetime | None = getattr(thing, "local_start", None)
+    return f"{title}, {formats.date_format(start, 'l j F Y, H:i')}" if start else title
+
+
+@register.filter
 def comes_twice(moment: datetime, zone: ZoneInfo | None = None) -> bool:
     """Whether the clock there shows this time of day twice that day, since it is put back: then say which is meant."""
     local = timezone.localtime(moment, zone)

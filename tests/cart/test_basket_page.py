@@ -1,7 +1,7 @@
 """The basket's page and its forms, with htmx and without: what a shopper clicks, and what they get."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from re import findall
 
@@ -9,12 +9,14 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from bookings import capacity
 from bookings.models import Entry, Hold
 from cart import services
 from cart.models import Cart, CartItem, Product
 from tests.cart.baskets import cart_of, held_by, lines_of, only_item, taken, token_in
+from tests.factories import EntryFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -518,3 +520,17 @@ def test_a_form_with_its_token_is_taken(honey: Product) -> None:
 
     assert answer.status_code == 302
     assert lines_of(cart_of(client)) == {"Heather honey": 1}
+
+
+def test_what_one_presses_says_which_date_it_is_about(client: Client, fill_cart: Fill) -> None:
+    first = EntryFactory.create(title="Walk", starts_at=datetime(2027, 3, 6, 10, tzinfo=UTC))
+    second = EntryFactory.create(title="Walk", starts_at=datetime(2027, 3, 13, 10, tzinfo=UTC))
+    _cart, token = fill_cart((first, 1), (second, 1))
+
+    page = visitor_with(token, client).get("/cart/").content.decode()
+
+    names = findall(r'id="remove-\d+"[^>]*>(.*?)</button>', page)
+    assert [strip_tags(name) for name in names] == [
+        "Remove Walk, Saturday 6 March 2027, 10:00",
+        "Remove Walk, Saturday 13 March 2027, 10:00",
+    ]
