@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from re import findall
+from re import DOTALL, findall
 
 import pytest
 from django.http import HttpResponse
@@ -35,6 +35,12 @@ def change(client: Client, item: CartItem | int, quantity: object) -> HttpRespon
 def badge_of(answer: HttpResponse) -> list[str]:
     """The counts on the badges in an answer."""
     return findall(r'data-count="(\d+)"', answer.content.decode())
+
+
+def announced(answer: HttpResponse) -> str:
+    """What a screen reader is told of a change."""
+    (said,) = findall(r'<p id="announcer"[^>]*>(.*?)</p>', answer.content.decode(), DOTALL)
+    return said.strip()
 
 
 def visitor_with(token: str, client: Client) -> Client:
@@ -534,3 +540,11 @@ def test_what_one_presses_says_which_date_it_is_about(client: Client, fill_cart:
         "Remove Walk, Saturday 6 March 2027, 10:00",
         "Remove Walk, Saturday 13 March 2027, 10:00",
     ]
+
+
+def test_keeping_longer_is_told_with_the_time(fill_cart: Fill, workshop: Entry, htmx: Client) -> None:
+    _cart, token = fill_cart((workshop, 1))
+
+    answer = visitor_with(token, htmx).post("/cart/renew/")
+
+    assert announced(answer).startswith("Held for you until ")
