@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from html import unescape
-from re import findall, search
+from re import DOTALL, findall, search
 from typing import Any
 
 import pytest
@@ -369,3 +369,29 @@ def test_more_than_fits_a_month_is_said(bakehouse: Calendar, monkeypatch: pytest
 
     assert len(entries_in(page)) == 2
     assert "There is more than fits here." in page
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain", "htmx"])
+def test_what_is_shown_is_in_the_title(bakehouse: Calendar, headers: dict[str, str]) -> None:
+    titles = [
+        findall(r"<title>(.*?)</title>", Client().get(path, query, headers=headers).content.decode(), DOTALL)
+        for path, query in (
+            ("/whats-on/", {"view": "week", "from": "2027-03-03"}),
+            ("/calendars/bakehouse/", {"view": "month", "from": "2027-03-03"}),
+            ("/calendars/bakehouse/", {"view": "agenda"}),
+        )
+    ]
+
+    assert [" ".join(title.split()) for (title,) in titles] == [
+        "What is on: Week from 1 March to 7 March 2027 · Rose Ash",
+        f"{bakehouse.name}: March 2027 · Rose Ash",
+        f"{bakehouse.name} · Rose Ash",
+    ]
+
+
+def test_the_page_of_an_entry_has_its_date_in_the_title() -> None:
+    entry = EntryFactory.create(title="Walk", starts_at=datetime(2027, 3, 6, 10, tzinfo=UTC))
+
+    page = Client().get(entry.get_absolute_url()).content.decode()
+
+    assert "<title>Walk, Saturday 6 March 2027, 10:00 · Rose Ash</title>" in page
