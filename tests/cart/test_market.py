@@ -199,3 +199,16 @@ def test_the_last_page_has_no_link_to_more(client: Client, monkeypatch: pytest.M
 )
 def test_a_cursor_that_was_made_up_is_answered(client: Client, honey: Product, cursor: str) -> None:
     assert client.get("/", {"after": cursor}).status_code == 200
+
+
+def test_what_a_search_found_is_told(htmx: Client, honey: Product) -> None:
+    found, nothing = (htmx.get("/", {"q": words}).content.decode() for words in ("honey", "wax"))
+
+    assert findall(r'id="announcer"[^>]*>(.*?)</p>', found) == ["1 thing shown for “honey”."]
+    assert findall(r'id="announcer"[^>]*>(.*?)</p>', nothing) == ["We found nothing for “wax”."]
+
+
+def test_a_search_has_a_title_of_its_own(client: Client) -> None:
+    page = client.get("/", {"q": "honey"}).content.decode()
+
+    assert "<title>“honey” on the market · Rose Ash</title>" in page
