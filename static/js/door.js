@@ -157,9 +157,16 @@ door.addEventListener("submit", (event) => {
     code.value = "";
     code.focus();
   } else {
-    form.querySelector("button").disabled = true; // until the list is fresh
+    const button = form.querySelector("button");
+    if (button.ariaDisabled) return;
+    button.ariaDisabled = "true"; // until the list is fresh; disabled, it would lose the focus
     ask({ booking: booking.value }, form.dataset.what);
   }
+});
+
+// A key that is held down presses once: where "Let in" was, "Undo" stands a moment later.
+door.addEventListener("keydown", (event) => {
+  if (event.repeat && event.key === "Enter") event.preventDefault();
 });
 
 // --- The counts and the list, while there is a line

@@ -318,3 +318,12 @@ def test_a_crowd_is_cut_and_says_so(
     assert page.count("data-booking=") == 1
     assert "Find the others by name." in page
     assert "0 of 2 in" in page
+
+
+def test_whom_a_search_found_is_told_and_a_fresh_list_is_not(door: Client, workshop: Entry, sold: Order) -> None:
+    def told(**more: str) -> bool:
+        answer = door.get(path(workshop), {"q": "ada"}, headers=HTMX | more)
+        return ">2 people shown</p>" in text_of(answer)
+
+    assert told(HX_Trigger="search")
+    assert not told(HX_Trigger="people")

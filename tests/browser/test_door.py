@@ -121,6 +121,25 @@ def test_somebody_is_found_and_let_in_by_name(page: Page, val: User, sold: Order
     assert_in("attended", "confirmed", "confirmed")
 
 
+def test_whoever_lets_in_by_keyboard_stays_in_the_list(phone: Page, workshop: Entry, sold: Order) -> None:
+    phone.goto(door_of(workshop))
+    button = phone.get_by_role("button", name="Let in").first
+
+    button.focus()
+    phone.keyboard.down("Enter")
+    for _again in range(5):
+        phone.keyboard.down("Enter")  # held down
+    phone.keyboard.up("Enter")
+    expect(phone.locator("#people")).to_contain_text("1 of 3 in")
+
+    expect(phone.locator("#people").get_by_role("button", name="Undo")).to_be_focused()
+    phone.keyboard.down("Enter")
+    phone.keyboard.down("Enter")
+    phone.keyboard.up("Enter")
+    expect(phone.locator("#people")).to_contain_text("0 of 3 in")
+    assert list(Scan.objects.values_list("outcome", flat=True)) == ["welcome"]
+
+
 def test_no_page_of_the_door_is_wider_than_the_phone(phone: Page, workshop: Entry, sold: Order) -> None:
     for path in ("/door/", door_of(workshop), f"/tickets/{places_of(sold)[0].uuid}/"):
         phone.goto(path)
