@@ -201,3 +201,13 @@ def test_coming_back_late_leads_to_the_order(order: Order, status: str) -> None:
     response = client.get(f"/orders/{order.number}/return/")
 
     assert (response.status_code, response["Location"]) == (302, order.get_absolute_url())
+
+
+def test_a_page_that_changes_by_itself_tells_its_new_heading(payment: Payment, sumup: Simulator) -> None:
+    client = holder_of(payment.order)
+    sumup.decline(payment.checkout_id)
+
+    with later():
+        said = text_of(client.get(way_back(payment), headers=HTMX))
+
+    assert re.search(r'<p id="announcer"[^>]*>Not paid yet</p>', said)
