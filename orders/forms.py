@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.forms import LONGEST_ADDRESS
 from bookings.models import Question
+from cartsite.templatetags.shop import dated
 from orders.access import read_number
 from orders.attendees import Asked, Guest
 from orders.handover import DELIVERY, Address
@@ -132,6 +133,16 @@ class AttendeesForm(forms.Form):
         return [(place, [self[name] for name in self.names[place.key]]) for place in self.asked]
 
     @property
+    def amiss(self) -> list[tuple[str, str]]:
+        """What is wrong, as a sentence that says of which place, each after the id of its field."""
+        return [
+            (field.id_for_label, _of_place(place, str(error)))
+            for place, fields in self.places
+            for field in fields
+            for error in field.errors
+        ]
+
+    @property
     def guests(self) -> dict[str, Guest]:
         """What was said, by the places' keys."""
         return {place.key: self._guest(place) for place in self.asked}
@@ -139,6 +150,12 @@ class AttendeesForm(forms.Form):
     def _guest(self, place: Asked) -> Guest:
         said = {question.pk: self.cleaned_data[_about(place, question)] for question in place.questions}
         return Guest(self.cleaned_data.get(_name_of(place), ""), said)
+
+
+def _of_place(place: Asked, error: str) -> str:
+    """An error where its place is not beside it."""
+    said = {"number": place.number, "of": place.of, "title": dated(place.title, place.entry), "error": error}
+    return _("Place %(number)s of %(of)s: %(title)s. %(error)s") % said
 
 
 def _name_of(place: Asked) -> str:

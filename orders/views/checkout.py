@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from django.conf import settings
+from django.forms import BoundField
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -59,14 +60,16 @@ def _review(
     if choices.is_bound:
         choices.tell(quote, with_gaps=form is not None)
     fresh = {"cart": str(basket.items[0].cart.uuid), "agreed": quote.fingerprint}
+    who = _who_comes(request, basket, is_judged=form is not None)
     context = {
         "basket": basket,
         "quote": quote,
         "choices": choices,
-        "who": _who_comes(request, basket, is_judged=form is not None),
+        "who": who,
         "form": _with(fresh, form) if form else _untried(request, fresh),
-        "amiss": [problem.sentence for problem in quote.problems if problem.about == "basket"],
+        "hindrances": [problem.sentence for problem in quote.problems if problem.about == "basket"],
         "reasons": _not_beside_a_field(reasons, choices),
+        "amiss": _what_is_amiss(form, choices, who) if form else [],
     }
     if "update" in request.POST and wants_fragment(request):
         return render(request, "orders/_checkout_review.html", context)
@@ -102,6 +105,17 @@ def _not_beside_a_field(reasons: tuple[str, ...], choices: ChoicesForm) -> list[
     """The reasons that are not said beside a field anyway."""
     beside = {sentence for errors in choices.errors.values() for sentence in errors} if choices.is_bound else set()
     return [reason for reason in reasons if reason not in beside]
+
+
+def _what_is_amiss(form: CheckoutForm, choices: ChoicesForm, who: AttendeesForm) -> list[tuple[str, str]]:
+    """What is wrong beside fields, each after the id of its field, in the order of the page."""
+    handover = [choices[name] for name in ("handover", "street", "town", "postcode", "instructions")]
+    first, last = [*handover, form["name"], form["email"]], [choices["voucher"], form["terms"]]
+    return [*_errors_of(first), *who.amiss, *_errors_of(last)]
+
+
+def _errors_of(fields: Sequence[BoundField]) -> list[tuple[str, str]]:
+    return [(field.id_for_label, str(error)) for field in fields for error in field.errors]
 
 
 def _place(request: HttpRequest) -> HttpResponse:

@@ -6,12 +6,18 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   if (news && detail.serverResponse.includes(`data-news="${news}"`)) detail.shouldSwap = false;
 });
 
-// Whoever pressed a button that is gone now goes on where it was, and not at the top of the page.
-// (Nobody pressed anything where the time of a hold was over.)
+// Whoever pressed a button that is gone now goes on where it was, in what came instead, and not at the top of the page.
+// (Nobody pressed anything where the time of a hold was over, or where a page asks again by itself.)
 document.addEventListener("htmx:afterSettle", ({ detail }) => {
-  if (detail.requestConfig?.triggeringEvent?.type === "over") return;
-  if (document.activeElement === document.body && detail.target.tabIndex === -1) detail.target.focus();
+  const wasPressed = ["click", "submit"].includes(detail.requestConfig?.triggeringEvent?.type);
+  if (!wasPressed || document.activeElement !== document.body) return;
+  const place = detail.target.isConnected ? detail.target : detail.elt;
+  if (!place.hasAttribute("tabindex")) place.tabIndex = -1;
+  place.focus();
 });
+
+// Whoever sent something that was not right goes on there: a page with a summary has the focus on that by itself.
+if (!document.querySelector("[autofocus]")) document.querySelector("main [aria-invalid='true']")?.focus();
 
 // No answer, or one that is not in the shop's own words (a proxy's), is never met with silence.
 const sayWhetherLost = (lost) => {

@@ -27,7 +27,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(params=[(True, 1280), (True, 360), (False, 1280), (False, 360)], ids=str)
 def page(request: pytest.FixtureRequest, browser: Browser, live_server: LiveServer) -> Iterator[Page]:
-    """A visitor's page, with or without JavaScript; whatever the browser complains of fails the test."""
+    """A visitor's page, with or without JavaScript; whatever the browser complains of fails the test.
+
+    (It calls it a fault, too, when a form was refused: that is an answer like any other.)
+    """
     script, width = request.param
     context = browser.new_context(
         base_url=live_server.url, java_script_enabled=script, viewport={"width": width, "height": 800}
@@ -38,4 +41,4 @@ def page(request: pytest.FixtureRequest, browser: Browser, live_server: LiveServ
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
     context.close()
-    assert complaints == []
+    assert [complaint for complaint in complaints if "status of 422" not in complaint] == []
