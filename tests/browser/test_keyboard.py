@@ -50,6 +50,7 @@ def test_whoever_forgot_something_is_led_to_it_and_orders_by_keyboard(at_checkou
     expect(summary.get_by_role("link")).to_contain_text("Place 2 of 2: Bread workshop, ")
     page.keyboard.press("Enter")
     expect(page.get_by_label("Name", exact=True).last).to_be_focused()
+    expect(page.locator("label", has_text="Name").last).to_be_in_viewport(ratio=1)
 
     page.keyboard.type("Grace")
     page.locator("#place").press("Enter")
