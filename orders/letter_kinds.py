@@ -41,7 +41,8 @@ class Kind:
     name: str | Promise  # to staff
     subject: str | Promise
     why_not: Callable[[Order, str], str]  # why it must not be sent; nothing if all it says is so
-    facts: Callable[[Order, str], dict[str, Any]]  # for its templates, besides order and contact
+    # For its templates, besides order and contact; also another subject, where it is a special case.
+    facts: Callable[[Order, str], dict[str, Any]]
     files: Callable[[Order], dict[str, str]] = lambda _order: {}  # calendar files by their method
     example: Callable[[Order], str] = lambda _order: ""  # the occurrence that staff are shown; raises NotNeeded
 
@@ -237,7 +238,7 @@ def _what_is_cancelled(order: Order, occurrence: str) -> dict[str, Any]:
     """Each line with how many of it are cancelled, what the co-operative called off, and the money on its way back."""
     is_whole = order.status == Order.Status.CANCELLED
     goes_back = order.refunds.filter(status__in=["requested", "sending", "unknown"]).aggregate(sum=Sum("amount"))["sum"]
-    return _over(order, occurrence) | {
+    facts = _over(order, occurrence) | {
         "is_whole": is_whole,
         "cancelled": [
             each
@@ -247,6 +248,7 @@ def _what_is_cancelled(order: Order, occurrence: str) -> dict[str, Any]:
         "called_off": _called_off(order, occurrence),
         "goes_back": goes_back or NOTHING,
     }
+    return facts if is_whole else facts | {"subject": _("Cancelled: a part of your order %(number)s")}
 
 
 def _called_off(order: Order, occurrence: str) -> list[dict[str, Any]]:

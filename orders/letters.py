@@ -24,8 +24,9 @@ def compose(order: Order, message: Message) -> EmailMultiAlternatives:
         raise NotNeeded(_("Whom it was for has been erased."))
     if why_not := kind.why_not(order, message.occurrence):
         raise NotNeeded(why_not)
-    context = {"order": order, "contact": order.contact, **kind.facts(order, message.occurrence)}
-    context["subject"] = kind.subject % {"number": order.number}
+    facts = {"subject": kind.subject, **kind.facts(order, message.occurrence)}
+    facts["subject"] %= {"number": order.number}
+    context = {"order": order, "contact": order.contact, **facts}
     mail = EmailMultiAlternatives(
         subject=context["subject"],
         body=tidy(render_to_string(f"orders/email/{message.kind}.txt", context)),

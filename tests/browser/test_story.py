@@ -155,7 +155,7 @@ def take_offer(phone: Page, mailoutbox: Outbox, name: str) -> Order:
 def move_one(phone: Page, order: Order, to: Entry) -> None:
     """One of the shopper's two places goes to another date of the series."""
     phone.goto(f"/orders/{order.number}/move/")
-    phone.locator("input[name=quantity]").fill("1")
+    phone.get_by_role("checkbox").first.uncheck()
     phone.locator(f"input[name=to][value='{to.pk}']").check()
     phone.get_by_role("button", name="See what it comes to").click()
     expect(phone.locator("main")).to_contain_text("Nothing to pay, and nothing comes back")
