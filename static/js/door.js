@@ -150,9 +150,11 @@ window.addEventListener("offline", () => sayWaiting(""));
 door.addEventListener("submit", (event) => {
   const form = event.target.closest("form[data-scan-form]");
   const { code, booking } = form?.elements ?? {};
-  if (!form || (code && !code.value.trim())) return; // the shop says what is missing
+  if (!form) return;
   event.preventDefault();
-  if (code) {
+  if (code && !code.value.trim()) {
+    code.focus(); // to ask the shop what is missing would leave this page, and without a line there is no way back
+  } else if (code) {
     ask({ code: code.value }, code.value);
     code.value = "";
     code.focus();

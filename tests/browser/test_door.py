@@ -1,5 +1,6 @@
 """The door on a phone: typed, by camera, by name; over a bad line nothing is lost and nobody is let in twice."""
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -170,6 +171,20 @@ def test_what_is_scanned_offline_is_sent_once_there_is_a_line(phone: Page, works
     expect(phone.locator('[data-outcome="already_in"]')).to_have_count(1)
     assert_in("attended", "confirmed", "confirmed")
     assert Scan.objects.count() == 2
+
+
+def test_check_without_a_code_does_not_leave_the_page(phone: Page, workshop: Entry, sold: Order) -> None:
+    phone.goto(door_of(workshop))
+    phone.context.set_offline(True)
+
+    phone.get_by_role("button", name="Check").click()
+    type_code(phone, "  ")
+
+    expect(phone.get_by_label("Ticket code")).to_be_focused()
+    expect(phone).to_have_url(re.compile(f"{door_of(workshop)}$"))
+    phone.context.set_offline(False)
+    type_code(phone, places_of(sold)[0].code)
+    expect(newest(phone)).to_contain_text("Welcome")
 
 
 def test_a_scan_whose_answer_was_lost_is_answered_the_same(phone: Page, workshop: Entry, sold: Order) -> None:
