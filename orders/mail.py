@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 ADDRESS = re.compile(r"\S*(@|=40|%40|&#64;|\[at\]|\(at\))\S*", re.IGNORECASE)
 
 MANY_TRIES, BOUNCED = "many tries", "bounced"
-SENT_AFTER_ALL = gettext_lazy("It was sent after all.")
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def _note_on_order(order: Order, message: Message, is_news: bool) -> None:
     if is_news:
         order.record("mail_sent", mail=message.kind)
     if not mail_of(order).filter(status=Message.Status.FAILED).exists():
-        Case.settle(Case.Kind.MAIL_FAILED, order, SENT_AFTER_ALL)
+        Case.settle(Case.Kind.MAIL_FAILED, order, _("It was sent after all."))
 
 
 def _tell_staff(order: Order, message: Message, cause: str) -> None:
@@ -113,7 +112,7 @@ def _find_waiter(uuid: UUID) -> Waiter:
 
 
 def _note_reached(waiter: Waiter, _message: Message, _is_news: bool) -> None:
-    Case.settle(Case.Kind.MAIL_FAILED, waiter, SENT_AFTER_ALL)
+    Case.settle(Case.Kind.MAIL_FAILED, waiter, _("It was sent after all."))
 
 
 def _give_up_on(waiter: Waiter, _message: Message, cause: str) -> None:

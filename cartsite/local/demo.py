@@ -34,6 +34,7 @@ The shop is open.
 
   Shop         {PUBLIC_URL}/         sign in as shopper / demo
   Back office  {PUBLIC_URL}/admin/   sign in as staff / demo
+  Door         {PUBLIC_URL}/door/    sign in as door / demo
   SumUp        {SUMUP_API_URL}/         {sumup}
   Mail         .local/mail
   Logs         .local/log
