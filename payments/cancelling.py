@@ -170,7 +170,12 @@ class Offer:
 
     @property
     def title(self) -> str:
-        return self.line.title if isinstance(self.key, int) or self.entry is None else self.entry.title
+        return self.entry.title if self.entry and self.is_moved else self.line.title
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether these places are at another entry than was ordered, where what was paid for them may be less."""
+        return not isinstance(self.key, int)
 
     @property
     def cancel_until(self) -> datetime | None:

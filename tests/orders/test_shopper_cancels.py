@@ -123,6 +123,16 @@ def test_whose_go_is_not_said_where_all_do(paid: Order) -> None:
     assert "data-whose" not in text_of(review)
 
 
+def test_of_places_that_were_moved_the_old_price_is_not_said(paid: Order, workshop: Entry) -> None:
+    to = EntryFactory(calendar=workshop.calendar, title=workshop.title)
+    moving.move_in_place(list(Booking.objects.all()), to, by=None, cause="shopper")
+
+    said = text_of(holder_of(paid).get(path_of(paid)))
+
+    assert "£6.50 each" in said
+    assert "£35.00 each" not in said
+
+
 @pytest.mark.parametrize("became", ["attended", "cancelled", "moved"])
 def test_a_place_that_is_not_open_is_refused_with_a_sentence(
     paid: Order, workshop: Entry, staff: User, became: str
