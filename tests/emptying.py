@@ -5,6 +5,8 @@ from django.db import connection, transaction
 
 # What migrations fill, and nothing else does.
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
+# From here on it is quicker to truncate a table than to delete its rows.
+MANY = 1000
 
 
 @transaction.atomic
@@ -15,7 +17,11 @@ def empty_tables() -> None:
     """
     with connection.cursor() as cursor:
         tables = [name for name in connection.introspection.table_names(cursor) if name not in KEPT]
+        count = "(SELECT '{0}', count(*) FROM (SELECT FROM {0} LIMIT {1}) AS rows)"
+        cursor.execute(" UNION ALL ".join(count.format(name, MANY) for name in tables))
+        counts = dict(cursor.fetchall())
         cursor.execute("SET LOCAL session_replication_role = replica")
-        cursor.execute(" UNION ALL ".join(f"(SELECT '{name}' FROM {name} LIMIT 1)" for name in tables))
-        for (name,) in cursor.fetchall():
+        for name in (name for name, found in counts.items() if 0 < found < MANY):
             cursor.execute(f"DELETE FROM {name}")
+        if long := [name for name, found in counts.items() if found == MANY]:
+            cursor.execute(f"TRUNCATE {', '.join(long)} CASCADE")
