@@ -7,6 +7,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.http import HttpResponse
 from icalendar import Calendar
 
 from bookings.models import Entry
@@ -21,6 +22,12 @@ def new_file(method: str) -> Calendar:
     for name, value in [("PRODID", "-//Rose Ash//Cart//EN"), ("VERSION", "2.0"), ("METHOD", method)]:
         file.add(name, value)
     return file
+
+
+def answer(text: str, name: str) -> HttpResponse:
+    """A file to be downloaded under a name, without its ending."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}.ics"'}
+    return HttpResponse(text, content_type="text/calendar; charset=utf-8", headers=headers)
 
 
 def uid_of(uuid: UUID) -> str:

@@ -14,6 +14,7 @@ urlpatterns = [
     path("entries/<int:entry_id>/wait/", waiting.join, name="wait"),
     path("waiting/<uuid:uuid>/", waiting.status, name="waiting"),
     path("tickets/<uuid:booking>/", tickets.ticket, name="ticket"),
+    path("tickets/<uuid:booking>/calendar.ics", tickets.calendar, name="ticket_calendar"),
     path("door/", door.doors, name="doors"),
     path("door/<int:entry_id>/", door.door, name="door"),
     path("door/<int:entry_id>/scan/", door.scan, name="door_scan"),

@@ -1,4 +1,5 @@
-"""Calendar files (RFC 5545) of an order's places: one event for each entry, in its calendar's own time zone."""
+"""Calendar files (RFC 5545) of an order's places: one event for each entry, in its calendar's own time zone. A ticket
+that is handed to a friend has a file of its own."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from icalendar import Event
 from bookings import ical
 from bookings.models import Booking, Entry
 from orders.models import LineFact, Order, OrderLine
+from orders.tickets import Ticket
 
 # A place that was called off, or is somewhere else now.
 GONE = (Booking.Status.CANCELLED, Booking.Status.MOVED)
@@ -37,6 +39,13 @@ class _Visit:
     @property
     def title(self) -> str:
         return self.line.title if self.entry.pk == self.line.entry_id else self.entry.title
+
+
+def write_history(order: Order) -> str:
+    """A file of all entries that the order ever had places at, those that it left as cancelled: whoever takes it in
+    once more loses what is not so any more. Nothing if there are none."""
+    visits = _visits_of(order)
+    return _write(order, "PUBLISH", visits) if visits else ""
 
 
 def write_places(order: Order) -> str:
@@ -92,19 +101,23 @@ def _turns_of(order: Order) -> int:
 
 
 def _event(order: Order, visit: _Visit, turns: int) -> Event:
+    event = _new_event(visit.uid, turns + visit.changes, visit.entry, stands=bool(visit.codes))
+    event.add("SUMMARY", visit.title)
+    event.add("DESCRIPTION", _describe(order, visit.codes))
+    return event
+
+
+def _new_event(uid: str, changes: int, entry: Entry, *, stands: bool) -> Event:
     """The same UID each time, with a SEQUENCE that grows with every change: so calendars update what they have."""
-    entry = visit.entry
     event = Event()
-    event.add("UID", visit.uid)
-    event.add("SEQUENCE", turns + visit.changes)
+    event.add("UID", uid)
+    event.add("SEQUENCE", changes)
     event.add("DTSTAMP", timezone.now())
     event.add("DTSTART", ical.moment(entry.starts_at, entry.calendar.zone))
     event.add("DTEND", ical.moment(entry.ends_at, entry.calendar.zone))
-    event.add("SUMMARY", visit.title)
     if entry.calendar.place:
         event.add("LOCATION", entry.calendar.place)
-    event.add("DESCRIPTION", _describe(order, visit.codes))
-    event.add("STATUS", "CONFIRMED" if visit.codes else "CANCELLED")
+    event.add("STATUS", "CONFIRMED" if stands else "CANCELLED")
     return event
 
 
@@ -112,3 +125,21 @@ def _describe(order: Order, codes: list[str]) -> str:
     said = [_("Order %(number)s") % {"number": order.number}]
     said += [_("Your code: %(code)s") % {"code": code} for code in codes]
     return "\n".join([*said, order.secret_link])
+
+
+# --- Of one ticket ----------------------------------------------------------------------------------------------------
+
+
+def write_ticket(ticket: Ticket) -> str:
+    """A file of one place alone, which says nothing of its order; of a place that is gone, one that takes it out of the
+    calendar it was put into."""
+    entry = ticket.entry
+    calendar = ical.new_file("PUBLISH" if ticket.is_valid else "CANCEL")
+    changes = entry.sequence + (not ticket.is_valid)
+    event = _new_event(ical.uid_of(ticket.booking.uuid), changes, entry, stands=ticket.is_valid)
+    event.add("SUMMARY", entry.title)
+    said = [_("Your code: %(code)s") % {"code": ticket.booking.code}] if ticket.is_valid else []
+    event.add("DESCRIPTION", "\n".join([*said, ticket.secret_link]))
+    calendar.add_component(event)
+    ical.add_zones(calendar, [entry])
+    return str(calendar.to_ical().decode())

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import segno
+from django.conf import settings
 from django.db.models import QuerySet
+from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
@@ -40,6 +42,11 @@ class Ticket:
         inside = getattr(self.booking, "moved_to", None)
         there = list(self.booking.moving_to.bookings.all()[:2]) if self.booking.moving_to else []
         return inside or (there[0] if len(there) == 1 else None)
+
+    @property
+    def secret_link(self) -> str:
+        """The address (with host) that shows it to whoever has it."""
+        return f"{settings.PUBLIC_URL}{reverse('bookings:ticket', args=[self.booking.uuid])}"
 
     @property
     def code(self) -> str:

@@ -61,6 +61,7 @@ GUESSABLE = {
     "orders:calendar": ORDER,
     "orders:tickets": ORDER,
     "bookings:ticket": TICKET,
+    "bookings:ticket_calendar": TICKET,
     "bookings:door": DOOR,
     "bookings:door_scan": DOOR,
     "bookings:door_undo": DOOR,

@@ -245,6 +245,24 @@ def test_the_file_can_be_downloaded_by_whoever_may_see_the_order(confirmed: Orde
     assert the_event(answer.content.decode())["SUMMARY"] == "Bread workshop"
 
 
+def test_whoever_downloads_it_again_loses_what_was_left(
+    confirmed: Order, workshop: Entry, later: Entry, staff: User
+) -> None:
+    client = holder_of(confirmed)
+
+    def download() -> list[tuple[str, str]]:
+        events = read(client.get(file_path(confirmed)).content.decode()).events
+        return sorted((str(event["SUMMARY"]), str(event["STATUS"])) for event in events)
+
+    before = the_event(client.get(file_path(confirmed)).content.decode())
+    move(confirmed, 2, later)
+    assert download() == [("Bread workshop", "CANCELLED"), ("Late bread", "CONFIRMED")]
+    events = read(client.get(file_path(confirmed)).content.decode()).events
+    assert [event.sequence > before.sequence for event in events if event["UID"] == before["UID"]] == [True]
+    services.cancel_confirmed(confirmed, by=staff, cause="staff")
+    assert download() == [("Bread workshop", "CANCELLED"), ("Late bread", "CANCELLED")]
+
+
 def test_nobody_else_can_download_it(confirmed: Order, client: Client, shopper: User) -> None:
     client.force_login(shopper)
 
@@ -397,3 +415,55 @@ def test_the_hour_on_the_wall_stays_across_a_move_over_a_clock_change(
         f"DTSTART;TZID={zone}:{entry.local_start:%Y%m%d}{said}" for entry in (first, second)
     ]
     assert {event.start.astimezone(UTC) for event in read(text).events} == {first.starts_at, second.starts_at}
+
+
+# --- Of one ticket
+
+
+def download_ticket(booking: Booking) -> icalendar.Calendar:
+    """What a friend's calendar reads who has nothing but the ticket's address."""
+    answer = Client().get(f"/tickets/{booking.uuid}/calendar.ics")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/calendar; charset=utf-8")
+    return read(answer.content.decode())
+
+
+def test_a_ticket_has_a_file_of_its_own_which_says_nothing_of_the_order(confirmed: Order, workshop: Entry) -> None:
+    booking = Booking.objects.earliest("pk")
+    page = Client().get(f"/tickets/{booking.uuid}/").content.decode()
+
+    file = download_ticket(booking)
+
+    (event,) = file.events
+    assert f"/tickets/{booking.uuid}/calendar.ics" in page
+    assert (file["METHOD"], event["STATUS"], event["UID"]) == ("PUBLISH", "CONFIRMED", f"{booking.uuid}@shop.example")
+    assert (event["SUMMARY"], event.start) == at("Bread workshop", workshop)
+    assert booking.code in str(event["DESCRIPTION"])
+    assert confirmed.number not in file.to_ical().decode()
+
+
+def test_a_ticket_that_is_put_off_replaces_itself_and_one_that_is_gone_is_taken_out(
+    confirmed: Order, workshop: Entry, later: Entry, staff: User
+) -> None:
+    stays, moves = Booking.objects.order_by("pk")
+    next_day = [moment + timedelta(days=1) for moment in (workshop.starts_at, workshop.ends_at)]
+    events = [download_ticket(moves).events[0]]
+
+    reschedule(workshop, *next_day, by=staff, reason="Heat")
+    events.append(download_ticket(moves).events[0])
+    move_in_place([moves], later, by=None, cause="shopper")
+    gone = download_ticket(moves)
+    events += gone.events
+
+    assert [event.sequence for event in events] == [0, 1, 2]
+    assert len({event["UID"] for event in events}) == 1
+    assert [str(event["STATUS"]) for event in events] == ["CONFIRMED", "CONFIRMED", "CANCELLED"]
+    assert gone["METHOD"] == "CANCEL"
+    assert moves.code not in str(events[-1]["DESCRIPTION"])
+    assert download_ticket(stays).events[0]["STATUS"] == "CONFIRMED"
+
+
+def test_the_ticket_of_what_was_called_off_is_taken_out(confirmed: Order) -> None:
+    booking = Booking.objects.earliest("pk")
+    Entry.objects.update(cancelled_at=booking.created_at)
+
+    assert download_ticket(booking)["METHOD"] == "CANCEL"
