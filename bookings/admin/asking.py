@@ -36,6 +36,14 @@ class Changed(Exception):
     """Something happened while it was saved: it is asked again."""
 
 
+def check_may_reschedule(request: HttpRequest, field: str) -> None:
+    """Raise Refused, beside this field, for staff who may not change orders: of another time people are told, and they
+    may have all their money back for it, as where an entry is called off."""
+    if not request.user.has_perm("orders.change_order"):
+        why = _now("People have places at this time: only somebody who may change orders can move it.")
+        raise Refused({field: why})
+
+
 class AskingForm(forms.ModelForm):  # type: ignore[type-arg]
     """A form that can be shown again with what was refused after it was read."""
 

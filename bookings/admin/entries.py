@@ -18,7 +18,7 @@ from unfold.widgets import UnfoldBooleanWidget
 
 from bookings import capacity, planning
 from bookings.admin import wording
-from bookings.admin.asking import ArchivableForm, AskingAdmin, Changed, Refused
+from bookings.admin.asking import ArchivableForm, AskingAdmin, Changed, Refused, check_may_reschedule
 from bookings.admin.fields import PlacesField, WallTimeField
 from bookings.admin.pools import tell_shortfall
 from bookings.admin.series import PriceKindInline
@@ -304,6 +304,7 @@ class EntryAdmin(EntrySteps, AskingAdmin):
         if not claims:
             self._keep_unsold(before)
             return False
+        check_may_reschedule(request, "starts_at")
         told, zone = wording.orders_told([before]), before.calendar.zone
         times = [(each.starts_at, each.ends_at) for each in (before, entry)]
         reason = self.make_sure(

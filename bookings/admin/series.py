@@ -11,7 +11,7 @@ from unfold.admin import TabularInline
 
 from bookings import planning
 from bookings.admin import wording
-from bookings.admin.asking import ArchivableForm, AskingAdmin, Changed, Refused
+from bookings.admin.asking import ArchivableForm, AskingAdmin, Changed, Refused, check_may_reschedule
 from bookings.admin.fields import WEEKDAYS, DayField, DaysField, HourInput, WeekdaysField
 from bookings.models import Pool, PriceKind, Series
 from bookings.planning import CannotPlan, Fate, Plan
@@ -171,6 +171,8 @@ class SeriesAdmin(AskingAdmin):
         if plan.is_idle:
             return
         planning.check_resource(plan)
+        if plan.moves:
+            check_may_reschedule(request, "starts")
         note = self._ask_about(request, plan)
         self._move_sold(request, plan, note)
         done = planning.apply(series)

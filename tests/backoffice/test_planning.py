@@ -554,6 +554,24 @@ def test_another_time_of_a_sold_entry_is_asked_about_and_told(
     assert "Another time: An early train." in logged(moved)
 
 
+def test_whoever_may_not_change_orders_moves_nothing_that_people_have_places_at(
+    hire: Callable[..., Client], pottery: Series, place_order: Callable[..., Order]
+) -> None:
+    organiser = hire("bookings.view_entry", "bookings.change_entry", "bookings.view_series", "bookings.change_series")
+    sold, unsold = on(pottery, 10), on(pottery, 17)
+    place_order((sold, 2))
+    earlier = {"starts_at_1": "17:00"}
+
+    refused = organiser.post(page_of(sold), typed_into(organiser.get(page_of(sold))) | earlier)
+    series = organiser.post(page_of(pottery), series_form(pottery.calendar, starts="19:00"))
+    moved = organiser.post(page_of(unsold), typed_into(organiser.get(page_of(unsold))) | earlier)
+
+    assert list(errors_of(refused)) == ["starts_at"]
+    assert list(errors_of(series)) == ["starts"]
+    assert moved.status_code == 302
+    assert [on(pottery, day).local_start.hour for day in (10, 17)] == [18, 17]
+
+
 def test_what_is_sold_while_its_time_is_saved_is_asked_about(
     staff_client: Client, pottery: Series, place_order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
