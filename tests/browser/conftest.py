@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
+
+from payments.simulator import Simulator
 
 # Playwright's loop is asynchronous, and Django would refuse to be asked from beside it.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
@@ -23,6 +26,14 @@ QUIET = [
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=os.environ["CHROMIUM"], args=QUIET)
+
+
+@pytest.fixture
+def payable(settings: Any, live_server: LiveServer, sumup: Simulator) -> None:
+    """The shop's own address is what SumUp is told, and its pages may lead to SumUp's."""
+    settings.PUBLIC_URL = live_server.url
+    directives = settings.CONTENT_SECURITY_POLICY["DIRECTIVES"] | {"form-action": ["'self'", settings.SUMUP_ORIGIN]}
+    settings.CONTENT_SECURITY_POLICY = {"DIRECTIVES": directives}
 
 
 @pytest.fixture(params=[(True, 1280), (True, 360), (False, 1280), (False, 360)], ids=str)

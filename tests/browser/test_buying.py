@@ -2,23 +2,11 @@
 
 import pytest
 from playwright.sync_api import Page, expect
-from pytest_django.live_server_helper import LiveServer
 
 from bookings.models import Entry
-from cart.models import Product
-from payments.simulator import Simulator
 
 
-@pytest.fixture
-def shop(settings: object, live_server: LiveServer, sumup: Simulator, honey: Product, workshop: Entry) -> None:
-    """A shop with honey and a workshop, at the address that SumUp is told."""
-    settings.PUBLIC_URL = live_server.url  # type: ignore[attr-defined]
-    policy = settings.CONTENT_SECURITY_POLICY  # type: ignore[attr-defined]
-    directives = policy["DIRECTIVES"] | {"form-action": ["'self'", settings.SUMUP_ORIGIN]}  # type: ignore[attr-defined]
-    settings.CONTENT_SECURITY_POLICY = {"DIRECTIVES": directives}  # type: ignore[attr-defined]
-
-
-@pytest.mark.usefixtures("shop")
+@pytest.mark.usefixtures("payable", "honey")
 @pytest.mark.django_db(transaction=True)
 def test_honey_and_two_places_are_bought_in_one_order(page: Page, workshop: Entry) -> None:
     page.goto("/")

@@ -2,23 +2,17 @@
 
 import pytest
 from playwright.sync_api import Page, expect
-from pytest_django.live_server_helper import LiveServer
 
 from cart.models import Product
 from orders.models import Order
-from payments.simulator import Simulator
 from tests.factories import CollectionSlotFactory, DeliveryZoneFactory, VoucherFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def at_checkout(page: Page, settings: object, live_server: LiveServer, sumup: Simulator, honey: Product) -> Page:
+def at_checkout(page: Page, payable: None, honey: Product) -> Page:
     """A visitor with one jar for £6.50, where goods are fetched or brought, and a voucher."""
-    settings.PUBLIC_URL = live_server.url  # type: ignore[attr-defined]
-    policy = settings.CONTENT_SECURITY_POLICY  # type: ignore[attr-defined]
-    directives = policy["DIRECTIVES"] | {"form-action": ["'self'", settings.SUMUP_ORIGIN]}  # type: ignore[attr-defined]
-    settings.CONTENT_SECURITY_POLICY = {"DIRECTIVES": directives}  # type: ignore[attr-defined]
     CollectionSlotFactory()
     DeliveryZoneFactory()
     VoucherFactory(code="SPRING", title="Spring is here")

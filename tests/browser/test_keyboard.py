@@ -2,13 +2,11 @@
 
 import pytest
 from playwright.sync_api import Page, expect
-from pytest_django.live_server_helper import LiveServer
 
 from bookings import capacity
 from bookings.models import Attendee, Calendar, Entry
 from cart import views as shop
 from cart.models import Product
-from payments.simulator import Simulator
 from tests.factories import ProductFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -17,12 +15,8 @@ with_script = pytest.mark.parametrize("page", [(True, 1280)], ids=str, indirect=
 
 
 @pytest.fixture
-def at_checkout(page: Page, settings: object, live_server: LiveServer, sumup: Simulator, workshop: Entry) -> Page:
+def at_checkout(page: Page, payable: None, workshop: Entry) -> Page:
     """A visitor with two places at a workshop that asks who comes."""
-    settings.PUBLIC_URL = live_server.url  # type: ignore[attr-defined]
-    policy = settings.CONTENT_SECURITY_POLICY  # type: ignore[attr-defined]
-    directives = policy["DIRECTIVES"] | {"form-action": ["'self'", settings.SUMUP_ORIGIN]}  # type: ignore[attr-defined]
-    settings.CONTENT_SECURITY_POLICY = {"DIRECTIVES": directives}  # type: ignore[attr-defined]
     Calendar.objects.filter(pk=workshop.calendar_id).update(ask_names=True)
     page.goto(workshop.get_absolute_url())
     page.get_by_label("How many of Bread workshop").fill("2")

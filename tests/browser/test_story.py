@@ -5,7 +5,6 @@ attended. Organiser, shoppers and volunteer each have a phone of their own; time
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, timedelta
-from typing import Any
 
 import pytest
 from django.core.mail import EmailMultiAlternatives
@@ -21,7 +20,6 @@ from orders import mail
 from orders.models import Order
 from payments import calling_off
 from payments.models import RefundBatch
-from payments.simulator import Simulator
 from tests.factories import CalendarFactory
 from tests.invariants import assert_books_balance
 from tests.orders.door import begin, hire
@@ -35,13 +33,8 @@ Outbox = list[EmailMultiAlternatives]
 
 
 @pytest.fixture(params=[True, False], ids=["script", "no script"])
-def come(
-    request: pytest.FixtureRequest, browser: Browser, live_server: LiveServer, settings: Any, sumup: Simulator
-) -> Iterator[Come]:
+def come(request: pytest.FixtureRequest, browser: Browser, live_server: LiveServer, payable: None) -> Iterator[Come]:
     """Somebody comes to the shop with a phone of their own: `come()` as a guest, `come(person)` signed in."""
-    settings.PUBLIC_URL = live_server.url
-    directives = settings.CONTENT_SECURITY_POLICY["DIRECTIVES"] | {"form-action": ["'self'", settings.SUMUP_ORIGIN]}
-    settings.CONTENT_SECURITY_POLICY = {"DIRECTIVES": directives}
     contexts, errors = [], []
 
     def arrive(person: User | None = None) -> Page:
@@ -200,7 +193,7 @@ def fits(page: Page) -> bool:
 
 
 def test_a_season_is_planned_sold_out_waited_for_moved_called_off_and_attended(
-    come: Come, bakehouse: Calendar, staff: User, sumup: Simulator, mailoutbox: Outbox
+    come: Come, bakehouse: Calendar, staff: User, mailoutbox: Outbox
 ) -> None:
     change, desk = next_change_to_winter(), come(staff)
     first, second, third, _fourth = plan(desk, bakehouse, change - timedelta(days=12), change + timedelta(days=9))
