@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from cartsite.http import read_key
 from cartsite.models import User
 
 Row = TypeVar("Row", bound=Model)
@@ -125,6 +126,13 @@ class KeptAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """What a list sends are keys of its rows. Over anything else, which was made by hand, Django would fail."""
+        for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            if read_key(key) is None:
+                raise BadRequest(f"No row has the key {key!r}")
+        return super().response_action(request, queryset)
 
 
 class RecordAdmin(WithPages, KeptAdmin):

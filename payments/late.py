@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from bookings import capacity, waiting
 from bookings.browsing import load_price_kinds
 from bookings.models import Booking, Entry
+from cartsite.http import read_key
 from cartsite.models import Case, User, kind_of
 from orders import per_person, replacing, rules
 from orders import services as orders
@@ -30,7 +31,6 @@ from payments.refunds import CannotRefund, Wish
 logger = logging.getLogger(__name__)
 
 BY_ITSELF_AFTER = timedelta(days=3)
-LONGEST_KEY = 18  # digits: a primary key has no more
 
 
 def open_case(order: Order) -> Case | None:
@@ -201,8 +201,8 @@ def _read(short: Sequence[Short], chosen: Mapping[str, str]) -> dict[OrderLine, 
 
 def _limited_among(chosen: Mapping[str, str]) -> list[int]:
     """The entries (primary keys) among these choices of a form at which one person may have only so many places."""
-    named = [value.partition("-")[0] for value in chosen.values()]
-    keys = [int(name) for name in named if name.isdecimal() and len(name) <= LONGEST_KEY]
+    named = [read_key(value.partition("-")[0]) for value in chosen.values()]
+    keys = [key for key in named if key is not None]
     return list(Entry.objects.filter(pk__in=keys, max_per_person__isnull=False).values_list("pk", flat=True))
 
 

@@ -139,3 +139,13 @@ def test_nothing_that_money_touched_can_be_deleted_or_saved(
 
     assert answers[1:] == [403, 403, 403]
     assert all_rows() == before
+
+
+@pytest.mark.parametrize("key", ["x", "-1", "9" * 30, "\N{SUPERSCRIPT TWO}"])
+def test_an_action_on_what_can_be_no_row_is_refused_in_words(staff_client: Client, paid: Payment, key: str) -> None:
+    before = all_rows()
+
+    answer = staff_client.post(list_of(Order), {"action": "cancel", "_selected_action": [key, str(paid.order_id)]})
+
+    assert answer.status_code == 400
+    assert all_rows() == before
