@@ -65,6 +65,10 @@ class Acts(RuleBasedStateMachine):
     def now(self) -> datetime:
         return timezone.now()
 
+    def start_counting(self) -> None:
+        """From here on, what is refused must have moved nothing."""
+        self.counted_from = ledger_of_steps.count()
+
     def quietly(self, do: Callable[..., Any], *args: Any) -> None:
         """Do something in the middle of a call, and take no for an answer. Anything else is a fault (see the relay)."""
         try:
@@ -76,7 +80,7 @@ class Acts(RuleBasedStateMachine):
     def acting(self, name: str) -> Iterator[None]:
         """One act: counted, and allowed to be refused or to find nothing to do."""
         self.coverage.rules[name] += 1
-        before = ledger_of_steps.count()
+        self.start_counting()
         try:
             yield
         except Idle:
@@ -85,7 +89,7 @@ class Acts(RuleBasedStateMachine):
             self.coverage.refusals[type(refusal).__name__] += 1
         except NOTHING_MOVED as refusal:
             self.coverage.refusals[type(refusal).__name__] += 1
-            if ledger_of_steps.count() != before:
+            if ledger_of_steps.count() != self.counted_from:
                 raise AssertionError("It was refused, but something has moved") from refusal
 
 

@@ -73,6 +73,7 @@ class Baskets(Acts):
             cart = self._cart_of(who)
             for item in cart.items.filter(saved_at=None):
                 carts.set_quantity(cart, item.pk, 0)
+        self.start_counting()
 
     # Lines.
 

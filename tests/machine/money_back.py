@@ -9,6 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from django.db.models import Count, Q
 
+from bookings.models import Booking
 from cartsite.models import Case
 from orders.models import LineFact, Order, OrderEvent, OrderLine
 from orders.worth import worth_of
@@ -30,7 +31,7 @@ def find_wrong_money_back(staff: int, porter: int) -> list[tuple[str, str]]:
     wrong = []
     for order in _plain_orders(porter):
         expected, found = _expected(order, staff), sum((r.amount for r in order.refunds.all()), NOTHING)
-        if expected != found:
+        if expected not in (None, found):
             wrong.append((rule, f"{order.number}: {found} goes back, not {expected}"))
     return wrong
 
@@ -56,7 +57,9 @@ def _plain_orders(porter: int) -> Iterator[Order]:
             yield order
 
 
-def _expected(order: Order, staff: int) -> Decimal:
+def _expected(order: Order, staff: int) -> Decimal | None:
+    """What must go back; None where staff called off some places of a line and the shopper others, since nobody wrote
+    down whose those were."""
     end = OrderEvent.objects.filter(order=order, kind="cancelled").first()
     if end is not None and end.by_id == staff:
         return order.total  # staff call a whole order off: everything goes back, whatever was kept before
@@ -68,6 +71,8 @@ def _expected(order: Order, staff: int) -> Decimal:
         left = line.quantity - sum(quantity for quantity, _by in parts[line.pk])
         if end is not None and left:
             parts[line.pk].append((left, True))
+    if any(line.kind == OrderLine.Kind.ENTRY and len({by for _n, by in parts[line.pk]}) > 1 for line in lines):
+        return None
     goods = [line for line in lines if line.kind == OrderLine.Kind.PRODUCT]
     is_gone = all(line.quantity == sum(quantity for quantity, _by in parts[line.pk]) for line in goods)
     back = sum((_back_for(line, parts[line.pk]) for line in lines), NOTHING)
@@ -77,14 +82,24 @@ def _expected(order: Order, staff: int) -> Decimal:
 
 def _back_for(line: OrderLine, parts: list[tuple[int, bool]]) -> Decimal:
     """What goes back for the parts of a line: all that was paid for them, or less what is kept from shoppers."""
-    worth, so_far, back = worth_of(line), 0, NOTHING
-    for quantity, by_shopper in parts:
-        before, after = _round(worth * so_far / line.quantity), _round(worth * (so_far + quantity) / line.quantity)
+    worth, back = worth_of(line), NOTHING
+    for number, by_shopper in _numbered(line, parts):
+        before, after = _round(worth * (number - 1) / line.quantity), _round(worth * number / line.quantity)
         back += after - before
         if by_shopper:
             back -= _round(after * line.kept_percent / 100) - _round(before * line.kept_percent / 100)
-        so_far += quantity
     return back
+
+
+def _numbered(line: OrderLine, parts: list[tuple[int, bool]]) -> list[tuple[int, bool]]:
+    """Each thing that was called off by its number: goods one after the other, places from the last one issued on,
+    whichever of them were chosen."""
+    flags = [by_shopper for quantity, by_shopper in parts for _one in range(quantity)]
+    if line.kind == OrderLine.Kind.PRODUCT:
+        return list(enumerate(flags, start=1))
+    bookings = enumerate(line.bookings.order_by("-pk"), start=1)
+    gone = [number for number, booking in bookings if booking.status == Booking.Status.CANCELLED]
+    return list(zip(gone, flags, strict=True))
 
 
 def _round(amount: Decimal) -> Decimal:

@@ -158,7 +158,9 @@ class Staff(Acts):
     @act("order:expired", "order:cancelled", dice=DICE)
     def attach_what_was_paid_at_the_till(self, dice: int) -> None:
         """Somebody who came too late pays by card at the stall, for just what their order cost."""
-        order = one_of(Order.objects.filter(status__in=["expired", "cancelled"], total__gt=0), dice)
+        self._take_at_the_till(one_of(Order.objects.filter(status__in=["expired", "cancelled"], total__gt=0), dice))
+
+    def _take_at_the_till(self, order: Order) -> None:
         paid = self.world.simulator.take_stray_payment(order.total, "At the till")
         history.sweep()
         stray = one_of(Stray.objects.filter(transaction_id=paid.id), 0)
@@ -169,9 +171,17 @@ class Staff(Acts):
     def revive(self, dice: int) -> None:
         casework.revive(one_of(Case.objects.unresolved().filter(kind="late_payment"), dice), by=self.sam, note=NOTE)
 
-    @act("case:overpaid", "case:amount_mismatch", "case:duplicate_capture", dice=DICE)
+    @act("order:cancelled", dice=DICE)
     def revive_what_was_cancelled(self, dice: int) -> None:
-        """The order of any case at all: only a late payment's offers it."""
+        """Somebody thinks better of it, and pays once more at the stall."""
+        order = one_of(Order.objects.filter(status="cancelled", total__gt=0), dice)
+        self._take_at_the_till(order)
+        late = Case.objects.unresolved().filter(kind="late_payment").about(*order.payments.all())
+        casework.revive(one_of(late, 0), by=self.sam, note=NOTE)
+
+    @act("case:overpaid", "case:amount_mismatch", "case:duplicate_capture", dice=DICE)
+    def revive_by_any_case(self, dice: int) -> None:
+        """Only a late payment's offers it."""
         casework.revive(one_of(Case.objects.unresolved(), dice), by=self.sam, note=NOTE)
 
     def _take_step(self, case: Case, step: Step, part: Decimal) -> None:
