@@ -41,8 +41,8 @@ KINDS = {
 def sweep() -> None:
     """Read on from where the last sweep stopped, a little before that, to the end.
 
-    If SumUp stops answering, or a row could not be taken in, the next sweep begins at the same place (for a week at
-    most): reading a row twice changes nothing.
+    If SumUp stops answering, or a row could not be taken in, the next sweep begins at the same place (where rows fail,
+    for a week at most): reading a row twice changes nothing.
     """
     merchant = settings.SUMUP_MERCHANT_CODE
     now = timezone.now()
@@ -52,7 +52,7 @@ def sweep() -> None:
         return
     reading = Reading.objects.get(merchant_code=merchant)
     try:
-        if _read_from(reading) or now - reading.read_up_to > LONGEST_BACK:
+        if _read_from(reading) or _has_failed_for_long(reading, now):
             _read_on_from(reading, now)
     except sumup.SumUpError as error:
         logger.warning("SumUp's history: %s", error)
@@ -60,8 +60,17 @@ def sweep() -> None:
         Reading.objects.filter(pk=reading.pk).update(leased_until=None)
 
 
+def _has_failed_for_long(reading: Reading, now: datetime) -> bool:
+    """Whether we have tried for a week in vain; a row that fails for the first time is not old, whenever it is from."""
+    if reading.failing_since is None:
+        Reading.objects.filter(pk=reading.pk).update(failing_since=now)
+        return False
+    return now - reading.failing_since > LONGEST_BACK
+
+
 def _read_on_from(reading: Reading, moment: datetime) -> None:
     """The next sweep begins there, unless money that was written down late wants it to begin earlier (see ledger)."""
+    Reading.objects.filter(pk=reading.pk).update(failing_since=None)
     Reading.objects.filter(pk=reading.pk, read_up_to=reading.read_up_to).update(read_up_to=moment)
 
 

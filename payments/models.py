@@ -437,6 +437,8 @@ class Reading(models.Model):
     merchant_code = models.CharField(max_length=20, unique=True)
     read_up_to = models.DateTimeField()
     leased_until = models.DateTimeField(null=True, blank=True)
+    # Since when (UTC) there is a row that cannot be taken in.
+    failing_since = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return f"{self.merchant_code}: {self.read_up_to}"

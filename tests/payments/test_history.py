@@ -279,6 +279,40 @@ def test_a_row_that_cannot_be_understood_now_delays_no_other_and_is_read_again(
     assert len(movements()) == 2
 
 
+def test_a_row_that_fails_for_the_first_time_is_read_again_however_long_nobody_had_read(
+    later: Later, sumup: Simulator, order: Order
+) -> None:
+    history.sweep()
+    payment = paid(sumup, order)
+    sumup.refund_in_dashboard(payment.transaction_code, 5)
+    later(days=8)
+    sumup.behave(transaction_read="500", times={"transaction_read": 1})
+
+    history.sweep()
+    at_first = len(movements())
+    later(minutes=5)
+    history.sweep()
+
+    assert (at_first, len(movements())) == (1, 2)
+    assert Reading.objects.get().failing_since is None
+
+
+def test_what_fails_for_a_week_is_left_to_the_daily_close(later: Later, sumup: Simulator, order: Order) -> None:
+    payment = paid(sumup, order)
+    sumup.refund_in_dashboard(payment.transaction_code, 5)
+    sumup.behave(transaction_read="500")
+    history.sweep()
+    began = Reading.objects.get().read_up_to
+
+    later(days=6)
+    history.sweep()
+    stayed = Reading.objects.get().read_up_to
+    now = later(days=1, minutes=1)
+    history.sweep()
+
+    assert (stayed, Reading.objects.get().read_up_to) == (began, now)
+
+
 def test_a_row_that_breaks_us_delays_no_other(sumup: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     sumup.take_stray_payment(11.5, "breaks")
     sumup.take_stray_payment(12)
