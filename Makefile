@@ -42,7 +42,7 @@ browser: .venv/installed ## Run the tests that need Chromium
 	if [ -z "$$found" ]; then echo "There is no Chromium on this machine (apt install chromium)."; exit 1; fi; \
 	DEBUG=1 CHROMIUM="$$found" $(WITH_DATABASE) -m pytest tests/browser $(ARGS)
 
-check: style types layers migrations deployment templates ## Look for faults without running the tests (-k: do not stop at one)
+check: style types layers migrations deployment collect templates ## Look for faults without running the tests (-k: do not stop at one)
 
 style: .venv/installed
 	$(PY) -m ruff check .
@@ -61,6 +61,9 @@ deployment: .venv/installed
 	@echo "$(PY) manage.py check --deploy (on production-like settings)"
 	@$(PRODUCTION_LIKE) $(PY) manage.py check --deploy --fail-level WARNING
 
+collect: .venv/installed
+	$(PY) -m tests.production.collect
+
 templates: .venv/installed
 	find templates -name '*.html' -exec .venv/bin/djade --check --target-version 5.2 {} +
 	$(PY) -m djlint templates --lint --quiet
@@ -68,7 +71,7 @@ templates: .venv/installed
 # Not `npm ci`: it refuses a lock file made where the builds for some other systems could not be had.
 css: ## Compile the style sheet (needs Node; the result is committed)
 	npm install --no-save --no-fund --no-audit
-	npx @tailwindcss/cli -i static/src/site.css -o static/css/site.css --minify
+	npx @tailwindcss/cli -i cartsite/styles/site.css -o static/css/site.css --minify
 
 lock: .venv/installed ## Pin what pyproject.toml asks for in requirements.txt and requirements-dev.txt (ARGS=--upgrade for the newest)
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet --disable-pip-version-check uv
@@ -99,4 +102,4 @@ $(shell rm -f .venv/installed)
 endif
 endif
 
-.PHONY: help demo forget test prove browser check style types layers migrations deployment templates css lock clean
+.PHONY: help demo forget test prove browser check style types layers migrations deployment collect templates css lock clean
