@@ -111,7 +111,7 @@ BAKEHOUSE = Programme(
             price_name="Grown-up",
             prices=(
                 Price("Child", "From 3 to 12 years", "5.25"),
-                Price("Member", "Of the co-operative: bring your card", "7.60"),
+                Price("Low income", "If money is short: nobody asks", "7.60"),
             ),
         ),
     ),
@@ -143,7 +143,7 @@ WALKS = Programme(
             price_name="Adult",
             prices=(
                 Price("Child", "Under 16 years", "3.20"),
-                Price("Member", "Of the co-operative: bring your card", "4.80"),
+                Price("Low income", "If money is short: nobody asks", "4.80"),
             ),
         ),
         Recurring(

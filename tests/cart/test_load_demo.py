@@ -93,13 +93,14 @@ def test_about_half_of_the_goods_are_counted_and_some_are_scarce_or_gone(load_de
     assert {1, 2, 3} <= set(stock)
 
 
-def test_some_places_have_other_prices_for_children_and_members(load_demo: LoadDemo) -> None:
+def test_some_places_have_other_prices_and_none_asks_for_what_nobody_checks(load_demo: LoadDemo) -> None:
     load_demo()
 
     entries = list(Entry.objects.coming().exclude(price_name=""))
     assert {entry.title for entry in entries} == {"Family pizza evening", "Guided hedgerow walk"}
-    assert all([kind.name for kind in entry.price_kinds] == ["Child", "Member"] for entry in entries)
+    assert all([kind.name for kind in entry.price_kinds] == ["Child", "Low income"] for entry in entries)
     assert all(0 < kind.price < entry.price for entry in entries for kind in entry.price_kinds)
+    assert not any("member" in f"{kind.name} {kind.note}".lower() for entry in entries for kind in entry.price_kinds)
 
 
 def test_there_is_something_of_most_kinds_and_who_comes_to_the_bakehouse_is_asked(load_demo: LoadDemo) -> None:
