@@ -16,6 +16,8 @@ from django.core.management.base import SystemCheckError
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from cartsite.outages import Outage
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cartsite.settings")
 
 app = Celery("cartsite")
@@ -23,6 +25,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 logger = logging.getLogger(__name__)
+
+broker_outage = Outage("The broker", "The next sweep will do this work, and no request waits for the broker meanwhile.")
 
 LONGEST_TURN = 120  # seconds; whoever has it so long may have died, and two at once do no harm
 
@@ -39,7 +43,8 @@ def check_before_work(**_: Any) -> None:
 def soon(task: Any, *args: Any) -> None:
     """Ask a worker to run the task once the current transaction has committed.
 
-    A hint only: every task asked for this way has a sweep beneath it, so a broker out of reach is logged, not raised.
+    A hint only: every task asked for this way has a sweep beneath it. A broker out of reach is logged once, not raised,
+    and asked again only now and then, since shoppers wait meanwhile.
     """
     # Not a partial: it has no name, by which Django would log what else may go wrong.
     transaction.on_commit(lambda: _send(task.apply_async, args), robust=True)
@@ -78,7 +83,11 @@ def _give_back(turn: str) -> None:
 
 
 def _send(apply_async: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    if not broker_outage.may_ask():
+        return
     try:
         apply_async(args=args, retry=False, ignore_result=True)
-    except (OperationalError, OSError):
-        logger.warning("The broker is out of reach; the next sweep will do this work.", exc_info=True)
+    except (OperationalError, OSError) as error:
+        broker_outage.note_silence(error)
+    else:
+        broker_outage.note_answer()

@@ -268,8 +268,10 @@ if OIDC_ORIGIN:
 
 CACHE_URL = read(env.str, "CACHE_URL", local="locmemcache://")
 CACHES = {"default": parse("CACHE_URL", env.cache_url_config, CACHE_URL)}
-# A cache of one process must not answer for sessions: a sign-out in one worker would not reach the others.
-SESSION_ENGINE = "django.contrib.sessions.backends." + ("db" if "locmem" in CACHE_URL else "cached_db")
+if CACHES["default"]["BACKEND"].endswith(".RedisCache"):
+    CACHES["default"]["BACKEND"] = "cartsite.caching.SteadyCache"
+# In the database alone: a session that was ended while the cache was out of reach would come back with the cache.
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"  # anonymous shoppers need no session
 
 CART_COOKIE = "cart"
