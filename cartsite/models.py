@@ -301,3 +301,19 @@ class Case(models.Model):
         """Bring the snoozed cases whose time has come back into sight; how many."""
         over = cls.objects.filter(status=cls.Status.SNOOZED, snoozed_until__lte=timezone.now())
         return over.update(status=cls.Status.OPEN)
+
+
+class Agreement(models.Model):
+    """A step that somebody agreed to on the page that showed it, and that was done; see `cartsite.agreements`.
+
+    Its token is the name of the one form that did it. The row commits with the step, and tells a repeat how it went.
+    """
+
+    token = models.UUIDField(unique=True)
+    step = models.CharField(max_length=60)
+    words = models.TextField(default="")
+    path = models.CharField(max_length=500, default="")
+    done_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    def __str__(self) -> str:
+        return self.step

@@ -452,6 +452,7 @@ CELERY_BEAT_SCHEDULE = {
     "close the days that are over": _every(15 * 60, "payments.tasks.close_days"),
     "wake the cases that slept": _every(5 * 60, "cartsite.tasks.wake_cases"),
     "delete sessions that are over": _every(6 * 60 * 60, "cartsite.tasks.clear_sessions"),
+    "forget what was agreed to": _every(6 * 60 * 60, "cartsite.tasks.forget_agreements"),
     "finish and begin releases": _every(10, "payments.tasks.sweep_releases"),
     "send the mail that is owed": _every(15, "orders.tasks.send_owed_mail"),
     "owe the reminders before entries": _every(10 * 60, "orders.tasks.owe_reminders"),

@@ -3,6 +3,7 @@
 from celery import shared_task
 from django.core.management import call_command
 
+from cartsite import agreements
 from cartsite.models import Case
 
 
@@ -16,3 +17,9 @@ def wake_cases() -> None:
 def clear_sessions() -> None:
     """Delete the sessions that are over: they may hold the address that somebody signed in with."""
     call_command("clearsessions")
+
+
+@shared_task
+def forget_agreements() -> None:
+    """Delete what came of confirmed steps once their forms cannot be posted any more."""
+    agreements.forget_old()
