@@ -181,9 +181,11 @@ DATABASES["default"] |= {
     "CONN_MAX_AGE": read(env.int, "CONN_MAX_AGE", default=600),  # a connection per request costs 9/10 of the throughput
     "CONN_HEALTH_CHECKS": True,
 }
+# A database that cannot be reached is said to be away, rather than waited for.
+DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)  # seconds
 # Prepared statements are worth a fifth of the throughput; behind a pooler in transaction mode, switch them off.
 if read(env.bool, "DATABASE_PREPARE", default=True):
-    DATABASES["default"].setdefault("OPTIONS", {}).update(server_side_binding=True, prepare_threshold=5)
+    DATABASES["default"]["OPTIONS"].update(server_side_binding=True, prepare_threshold=5)
 
 # --- People, sessions, cookies --------------------------------------------------------------------------------------
 

@@ -1,10 +1,19 @@
 """What is said when something is wrong: a sentence on a page for people, an RFC 9457 document for siblings."""
 
+import sys
+from collections.abc import Iterator
+
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from cartsite.problems import problem
+
+RETRY_AFTER = 10  # seconds; a database that was restarted, or replaced by its standby, is back by then
+# PostgreSQL's classes of errors that mean it is away, not that we asked for something wrong: no connection, no room,
+# told to stop. Without a code the connection itself was lost, or never made.
+AWAY = ("08", "53", "57P")
 
 
 def _say(request: HttpRequest, status: int, title: str, detail: str) -> HttpResponse:
@@ -47,8 +56,46 @@ def mail_is_down(request: HttpRequest) -> HttpResponse:
 
 
 def broken(request: HttpRequest) -> HttpResponse:
-    """Our own fault: said without touching the database or the context processors, which may be what broke."""
+    """Answer a request that ended in an error of ours: 503 if only the database is away, else 500."""
+    error = sys.exc_info()[1]  # Django calls this while it handles the error
+    if error is not None and is_database_away(error):
+        return database_is_away(request)
     title, detail = _("Something went wrong"), _("It is our fault, and we were told. Please try again in a minute.")
+    return _say_without_help(request, 500, title, detail)
+
+
+def database_is_away(request: HttpRequest) -> HttpResponse:
+    """503 with Retry-After: our database does not answer, and most often does again within seconds."""
+    detail = _(
+        "We cannot look up or change anything for the moment. What you did before is safe, and if you have just paid, "
+        "your order will show it. Please try again in half a minute."
+    )
+    response = _say_without_help(request, 503, _("We will be right back"), detail)
+    response["Retry-After"] = str(RETRY_AFTER)
+    return response
+
+
+def _say_without_help(request: HttpRequest, status: int, title: str, detail: str) -> HttpResponse:
+    """Say it without touching the database, the session or the context processors, which may be what broke."""
     if request.path_info.startswith("/internal/"):
-        return problem(500, title, detail)
-    return render(None, "cartsite/broken.html", {"title": title, "detail": detail}, status=500)
+        return problem(status, title, detail)
+    return render(None, "cartsite/broken.html", {"title": title, "detail": detail}, status=status)
+
+
+def is_database_away(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, says that the database cannot be reached or does not take work."""
+    return any(_says_away(each) for each in _chain_of(error) if isinstance(each, (OperationalError, InterfaceError)))
+
+
+def _says_away(error: BaseException) -> bool:
+    code = getattr(error.__cause__, "sqlstate", None)
+    return code is None or code.startswith(AWAY)
+
+
+def _chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what led to it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
