@@ -12,7 +12,7 @@ from celery import Celery
 from celery.signals import worker_init
 from django.core.cache import cache
 from django.core.management import call_command
-from django.core.management.base import SystemCheckError
+from django.core.management.base import CommandError
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
@@ -33,10 +33,11 @@ LONGEST_TURN = 120  # seconds; whoever has it so long may have died, and two at 
 
 @worker_init.connect
 def check_before_work(**_: Any) -> None:
-    """Refuse to start where trying things out would move real money: Celery runs Django's checks, but goes on."""
+    """Refuse to start with an account at SumUp of the wrong kind: Celery runs Django's checks, but goes on."""
     try:
         call_command("check", tags=["sumup"])
-    except SystemCheckError as error:
+        call_command("check_sumup", starting=True)
+    except CommandError as error:  # a failed check is one, too
         sys.exit(str(error))
 
 

@@ -43,6 +43,7 @@ access_log_format = "%(t)s %(m)s %(U)s %(s)s %(M)sms"
 
 
 def on_starting(server: Any) -> None:
-    """Refuse to start where trying things out would move real money. (Celery's worker checks by itself.)"""
+    """Refuse to start with an account at SumUp of the wrong kind. (Celery's worker checks by itself.)"""
     django.setup()
     call_command("check", tags=["sumup"])
+    call_command("check_sumup", starting=True)

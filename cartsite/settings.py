@@ -86,12 +86,23 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def is_this_machine(host: str) -> bool:
+    """Whether a host, given by name or address, is this very machine."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.removesuffix(".").removesuffix(".localdomain").split(".")[-1] == "localhost"
+    return address.is_loopback or address.is_unspecified
+
+
 # --- What kind of place is this -------------------------------------------------------------------------------------
 
 DEBUG = read(env.bool, "DEBUG", default=False)
 # The demo shop on one's own machine: its logins are public, so they are refused anywhere else.
 DEMO = read(env.bool, "DEMO", default=False)
 check("DEMO", DEBUG or not DEMO, "is only possible with DEBUG on")
+# A shop to try things out in, set up as in production: no real money moves, and everything says that it is a test.
+STAGING = read(env.bool, "STAGING", default=False)
 
 SECRET_KEY = read(env.str, "SECRET_KEY", local="only-for-this-machine-" + "x" * 40)
 check("SECRET_KEY", DEBUG or len(SECRET_KEY) >= 50, "must have at least 50 characters")
@@ -306,14 +317,24 @@ SUMUP_API_URL = read(env.str, "SUMUP_API_URL", default=_sumup).rstrip("/")
 SUMUP_ORIGIN = origin_of(SUMUP_API_URL)
 check("SUMUP_API_URL", SUMUP_API_URL == SUMUP_ORIGIN, "must be a scheme and a host, such as https://api.sumup.com")
 check("SUMUP_API_URL", DEBUG or SUMUP_API_URL.startswith("https://"), "must begin with https:// in production")
-# The simulator only ever listens on the machine itself.
-SUMUP_IS_SIMULATOR = urlsplit(SUMUP_API_URL).hostname in ("127.0.0.1", "localhost", "::1")
-check("SUMUP_API_URL", DEBUG or not SUMUP_IS_SIMULATOR, "is the simulator's: with DEBUG off, money must be real")
+# SumUp itself is never on this machine; the simulator is.
+SUMUP_IS_SIMULATOR = is_this_machine(urlsplit(SUMUP_API_URL).hostname or "")
+# With DEBUG or STAGING on money must not be real; with both off it must be (docs/adr/0015).
+SUMUP_MUST_BE_SANDBOX = DEBUG or STAGING
+_staging_only = "with DEBUG off, only STAGING=1 allows that"
+check("SUMUP_API_URL", SUMUP_MUST_BE_SANDBOX or not SUMUP_IS_SIMULATOR, f"is the simulator's: {_staging_only}")
 SUMUP_API_KEY = read(env.str, "SUMUP_API_KEY", local="sup_sk_simulator")
-check("SUMUP_API_KEY", DEBUG or SUMUP_API_KEY != "sup_sk_simulator", "is the simulator's: with DEBUG off, use your own")
-check("SUMUP_API_KEY", not DEBUG or "sk_live_" not in SUMUP_API_KEY, "is a live key: with DEBUG on, use a sandbox's")
-# Most keys do not tell what they are for, so SumUp is asked as well (payments/checks.py).
-SUMUP_MUST_BE_SANDBOX = DEBUG
+_is_play_key = SUMUP_API_KEY == "sup_sk_simulator" or "sk_test_" in SUMUP_API_KEY
+check("SUMUP_API_KEY", SUMUP_MUST_BE_SANDBOX or not _is_play_key, f"takes no real money: {_staging_only}")
+_is_live_key = "sk_live_" in SUMUP_API_KEY
+check(
+    "SUMUP_API_KEY",
+    not (SUMUP_MUST_BE_SANDBOX and _is_live_key),
+    "takes real money: with DEBUG or STAGING on, use a sandbox's key",
+)
+# Most keys do not say what they are for, so SumUp is asked as well (payments/account.py).
+# Orders are tests where staging or SumUp's sandbox takes them. The demo's are not: it shows the shop as it is.
+ORDERS_ARE_TESTS = STAGING or (DEBUG and not SUMUP_IS_SIMULATOR)
 SUMUP_MERCHANT_CODE = read(env.str, "SUMUP_MERCHANT_CODE", local="MROSEASH")
 SUMUP_TIMEOUT = (5, 20)  # seconds to connect, and between two bytes of the answer
 CURRENCY = read(env.str, "CURRENCY", default="GBP")

@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 from django.core.checks import register
 
-from payments.checks import debugging_needs_a_sandbox
+from payments.checks import trying_out_needs_a_sandbox
 
 
 class PaymentsConfig(AppConfig):
@@ -11,4 +11,4 @@ class PaymentsConfig(AppConfig):
 
     def ready(self) -> None:
         """Have the check known before anything starts."""
-        register(debugging_needs_a_sandbox, "sumup")
+        register(trying_out_needs_a_sandbox, "sumup")

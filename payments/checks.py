@@ -5,20 +5,16 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
-from payments import sumup
+from payments import account, sumup
 
 
-def debugging_needs_a_sandbox(**_: Any) -> list[CheckMessage]:
-    """With DEBUG on, an account at SumUp itself must say that it is a sandbox: no key's spelling tells.
-
-    The simulator needs no asking.
-    """
-    if not settings.SUMUP_MUST_BE_SANDBOX or settings.SUMUP_IS_SIMULATOR:
-        return []
+def trying_out_needs_a_sandbox(**_: Any) -> list[CheckMessage]:
+    """With DEBUG or STAGING on, an account at SumUp itself must say that it is a sandbox: no key's spelling tells."""
+    if not settings.SUMUP_MUST_BE_SANDBOX:
+        return []  # the programs that take money ask by `check_sumup --starting`; others must not need SumUp
     try:
-        merchant = sumup.get_merchant(settings.SUMUP_MERCHANT_CODE)
+        fault = account.find_fault()
     except sumup.SumUpError as error:
-        return [Error(f"With DEBUG on, SumUp must show that the account is a sandbox: {error}", id="payments.E001")]
-    if merchant.is_sandbox:
-        return []
-    return [Error(f"DEBUG is on, but {merchant.code} takes real money. Use a sandbox account.", id="payments.E002")]
+        said = f"With DEBUG or STAGING on, SumUp must show that the account is a sandbox: {error}"
+        return [Error(said, id="payments.E001")]
+    return [Error(fault, id="payments.E002")] if fault else []

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from cartsite.models import Case
-from payments import ledger, schedule, settling, sumup
+from payments import account, ledger, schedule, settling, sumup
 from payments.models import Payment
 from payments.sumup import Checkout
 
@@ -86,6 +86,7 @@ def give_up(payment: Payment, cause: str, checkout_id: str | None = None) -> Non
 
 
 def _post(payment: Payment) -> Checkout:
+    account.require()
     order = payment.order
     way_back = reverse("orders:return", args=[order.number])
     return sumup.create_checkout(

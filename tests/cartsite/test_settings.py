@@ -62,8 +62,12 @@ BAD = [
             "https://127.0.0.1:8001",
             "https://localhost",
             "https://[::1]:8001",
+            "https://127.0.0.2:8001",
+            "https://localhost.localdomain",
+            "https://sumup.localhost",
+            "https://0.0.0.0:8001",
         ],
-        "SUMUP_API_KEY": ["sup_sk_simulator"],
+        "SUMUP_API_KEY": ["sup_sk_simulator", "sk_test_no-secret", "sup_sk_test_no-secret"],
         "CURRENCY": ["gbp", "XXX", "JPY"],
         "SUMUP_RECEIPT_URL": ["http://receipts.example/{transaction}", "https://receipts.example/"],
         "TIME_ZONE": ["Mars/Base", "../etc/passwd"],
@@ -73,6 +77,7 @@ BAD = [
         "DEFAULT_FROM_EMAIL": ["nobody"],
         "DEBUG": ["maybe"],
         "DEMO": ["maybe", "1"],
+        "STAGING": ["maybe"],
         "CONN_MAX_AGE": ["long"],
         "DATABASE_PREPARE": ["maybe"],
     }.items()
@@ -95,6 +100,15 @@ BAD += [
     for key in ("sk_live_no-secret", "sup_sk_live_no-secret")
     for more in ({}, {"DEMO": "1"}, {"SUMUP_API_URL": "https://api.sumup.com"})
 ]
+BAD += [
+    ("SUMUP_API_KEY", {"STAGING": "1", "SUMUP_API_KEY": key} | more)
+    for key in ("sk_live_no-secret", "sup_sk_live_no-secret")
+    for more in ({}, {"SUMUP_API_URL": "https://127.0.0.1:8001"})
+]
+# A staging shop is set up as in production.
+BAD += [("SUMUP_API_URL", {"STAGING": "1", "SUMUP_API_URL": f"http://{host}:8001"}) for host in ("127.0.0.1", "a.test")]
+BAD += [("PUBLIC_URL", {"STAGING": "1", "PUBLIC_URL": "http://shop.example"})]
+BAD += [("DEMO", {"STAGING": "1", "DEMO": "1"})]
 GOOD: list[dict[str, str]] = [
     {},
     {"DATABASE_URL": "embedded"},  # by name, it is allowed
@@ -104,6 +118,9 @@ GOOD: list[dict[str, str]] = [
     {"DEBUG": "on", **dict.fromkeys(PRODUCTION, "")},
     {"DEBUG": "1", "DEMO": "1", **dict.fromkeys(PRODUCTION, "")},
     {"SUMUP_API_KEY": "sk_live_no-secret"},
+    {"STAGING": "1", "SUMUP_API_URL": "https://127.0.0.1:8001", "SUMUP_API_KEY": "sup_sk_simulator"},
+    {"STAGING": "1", "SUMUP_API_URL": "https://localhost:8001", "SUMUP_API_KEY": "sk_test_no-secret"},
+    {"STAGING": "0", "SUMUP_API_URL": "https://api.sumup.com"},
     {"SECRET_KEY": "$" + "x" * 49},  # Django's own generator makes such keys
     {"TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,2001:db8::/32"},
     {"INTERNAL_API_TOKENS": "market:long-enough-0123456789, people:long:enough-0123456789"},

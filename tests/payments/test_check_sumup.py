@@ -13,12 +13,18 @@ from django.core.checks import run_checks
 from django.core.management import call_command
 from django.core.management.base import CommandError, SystemCheckError
 
+from cart.models import Product
 from cartsite import gunicorn
 from cartsite.celery import check_before_work
 from cartsite.local.postgres import CHECKOUT
-from payments import checks
+from cartsite.models import Case
+from orders.models import Order
+from payments import account, sending, starting
+from payments import sumup as sumup_client
 from payments.management.commands import check_sumup
+from payments.models import Payment
 from payments.simulator import Merchant, Simulator, serve
+from tests.cartsite.test_settings import KEPT, PRODUCTION
 
 Ask = Callable[[], str]
 
@@ -38,12 +44,29 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
     return run
 
 
+@pytest.fixture(autouse=True)
+def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has not asked SumUp yet."""
+    monkeypatch.setattr(account, "_answers", {})
+
+
 @pytest.fixture
 def as_if_at_sumup(sumup: Simulator, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The simulator plays SumUp itself, and our own address is public."""
     settings.SUMUP_IS_SIMULATOR = False
     settings.PUBLIC_URL = "https://shop.example"
     lead_to(monkeypatch, "8.8.8.8")
+
+
+@pytest.fixture
+def at_sumup(sumup: Simulator, as_if_at_sumup: None, settings: Any) -> Callable[[str, bool], None]:
+    """A shop that must (or must not) be in a sandbox, with an account of this kind: `at_sumup("live", False)`."""
+
+    def stand(kind: str, must_be_sandbox: bool) -> None:
+        settings.SUMUP_MUST_BE_SANDBOX = must_be_sandbox
+        sumup.behave(merchant_sandbox=kind)
+
+    return stand
 
 
 def lead_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
@@ -69,16 +92,30 @@ def test_where_all_is_well_it_says_so(sumup: Simulator, ask: Ask) -> None:
     assert "*** SIMULATOR: no real money moves. ***" in said
 
 
-@pytest.mark.parametrize(("account", "loud"), [("sandbox", "*** SANDBOX"), ("live", "*** LIVE: this is real money")])
+@pytest.mark.parametrize(("kind", "loud"), [("sandbox", "*** SANDBOX"), ("live", "*** LIVE: this is real money")])
 def test_it_says_loudly_whether_money_is_real(
-    sumup: Simulator, as_if_at_sumup: None, ask: Ask, account: str, loud: str
+    at_sumup: Callable[[str, bool], None], ask: Ask, kind: str, loud: str
 ) -> None:
-    sumup.behave(merchant_sandbox=account)
+    at_sumup(kind, kind == "sandbox")
 
     said = ask()
 
     assert loud in said
     assert said.endswith("All is well.\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"), [("live", "MROSEASH takes real money"), ("sandbox", "MROSEASH is a sandbox")]
+)
+def test_an_account_of_the_wrong_kind_is_a_fault(
+    at_sumup: Callable[[str, bool], None], ask: Ask, kind: str, fault: str
+) -> None:
+    at_sumup(kind, kind == "live")
+
+    said = ask()
+
+    assert fault in said
+    assert said.endswith("1 fault(s).")
 
 
 def test_a_wrong_key_is_a_fault(sumup: Simulator, settings: Any, ask: Ask) -> None:
@@ -215,7 +252,7 @@ def test_with_debug_on_an_account_that_does_not_answer_is_not_trusted(trying_out
 def test_an_account_that_does_not_say_whether_it_is_a_sandbox_is_not_trusted(
     trying_out: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks.sumup, "_call", lambda method, path: {"merchant_code": "MROSEASH"})
+    monkeypatch.setattr(account.sumup, "_call", lambda method, path: {"merchant_code": "MROSEASH"})
 
     (error,) = run_checks(tags=["sumup"])
 
@@ -229,12 +266,112 @@ def test_the_simulator_is_never_asked(sumup: Simulator, settings: Any) -> None:
     assert sumup.requests == []
 
 
-def test_in_production_nobody_is_asked(trying_out: None, sumup: Simulator, settings: Any) -> None:
+@pytest.fixture
+def real(trying_out: None, sumup: Simulator, settings: Any) -> None:
+    """A shop that takes real money, in an account that does."""
     settings.SUMUP_MUST_BE_SANDBOX = False
     sumup.behave(merchant_sandbox="live")
 
+
+def test_in_production_a_command_that_takes_no_money_does_not_ask(real: None, sumup: Simulator) -> None:
     assert run_checks(tags=["sumup"]) == []
     assert sumup.requests == []
+
+
+@pytest.fixture
+def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SumUp does not say what kind of account it is."""
+
+    def fail(code: str) -> sumup_client.Merchant:
+        raise sumup_client.SumUpInDoubt(f"GET /v1/merchants/{code}: ConnectTimeout")
+
+    monkeypatch.setattr(account.sumup, "get_merchant", fail)
+
+
+STARTS = [lambda: gunicorn.on_starting(None), check_before_work]
+
+
+@pytest.mark.parametrize("start", STARTS, ids=["web", "worker"])
+def test_in_production_a_live_account_starts(real: None, start: Any) -> None:
+    start()
+
+
+@pytest.mark.parametrize("start", STARTS, ids=["web", "worker"])
+def test_in_production_a_sandbox_stops_the_start(real: None, sumup: Simulator, start: Any) -> None:
+    sumup.behave(merchant_sandbox="sandbox")
+
+    with pytest.raises((CommandError, SystemExit), match="MROSEASH is a sandbox, which takes no real money"):
+        start()
+
+
+@pytest.mark.parametrize("start", STARTS, ids=["web", "worker"])
+def test_in_production_a_sumup_out_of_reach_does_not_stop_the_start(
+    real: None, nobody_answers: None, start: Any
+) -> None:
+    start()
+
+
+# --- Before money is taken --------------------------------------------------------------------------------------------
+
+
+def test_a_process_asks_once_and_then_takes_payments(
+    real: None, sumup: Simulator, order: Order, place_order: Any, honey: Product
+) -> None:
+    starting.start(order)
+    payment = starting.start(place_order((honey, 1)))
+
+    assert payment.status == Payment.Status.OPEN
+    assert [request.path for request in sumup.requests].count("/v1/merchants/MROSEASH") == 1
+
+
+def test_a_sandbox_is_given_no_checkout_by_a_shop_that_takes_real_money(
+    real: None, sumup: Simulator, order: Order
+) -> None:
+    sumup.behave(merchant_sandbox="sandbox")
+
+    payment = starting.start(order)
+
+    assert (payment.status, payment.checkout_id) == (Payment.Status.CLOSED, None)
+    assert Case.objects.about(payment).get().what_happened.endswith("Use a live account, or set STAGING=1.")
+    assert sumup.checkouts() == []
+
+
+def test_a_live_account_is_given_no_checkout_by_a_shop_for_trying_out(
+    trying_out: None, sumup: Simulator, order: Order
+) -> None:
+    sumup.behave(merchant_sandbox="live")
+
+    assert starting.start(order).status == Payment.Status.CLOSED
+    assert sumup.checkouts() == []
+
+
+def test_while_the_kind_of_account_is_unknown_no_checkout_is_made_and_the_sweep_goes_on(
+    real: None, nobody_answers: None, sumup: Simulator, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = starting.start(order)
+
+    assert payment.status == Payment.Status.UNKNOWN
+    assert sumup.checkouts() == []
+    monkeypatch.undo()
+    sending.resolve(payment)
+    payment.refresh_from_db()
+    assert payment.status == Payment.Status.OPEN
+
+
+def test_the_program_starts_in_production_without_sumup() -> None:
+    """`.invalid` leads nowhere, by RFC 6761."""
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "check_sumup", "--starting"],
+        cwd=CHECKOUT,
+        env=KEPT | PRODUCTION | {"SUMUP_API_URL": "https://sumup.invalid"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 0
+    assert "until it does, nobody can pay" in ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,33 @@
 """`manage.py check_sumup`: is this shop set up to take money, and whose?"""
 
 import ipaddress
+import logging
 import socket
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 
-from payments import sumup
+from payments import account, sumup
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
     help = "Ask SumUp whether the key works, whose account it is, and in which currency; look at our own address."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--starting", action="store_true", help="Only refuse an account of the wrong kind, as web and worker do."
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Say what is so; exit status 1 if money could not be taken, or SumUp could not tell us of it."""
+        if options["starting"]:
+            self._check_kind()
+            return
         self.faults = 0
         merchant = self._ask()
         if merchant is not None:
@@ -25,6 +36,17 @@ class Command(BaseCommand):
         if self.faults:
             raise CommandError(f"{self.faults} fault(s).")
         self.stdout.write(self.style.SUCCESS("All is well."))
+
+    def _check_kind(self) -> None:
+        """Stop where the account is of the wrong kind. A SumUp out of reach stops nothing: it is asked again, before
+        the first checkout is made."""
+        try:
+            fault = account.find_fault()
+        except sumup.SumUpError as error:
+            logger.warning("SumUp did not say what kind of account this is; until it does, nobody can pay: %s", error)
+            return
+        if fault:
+            raise CommandError(fault)
 
     def _ask(self) -> sumup.Merchant | None:
         try:
@@ -55,6 +77,8 @@ class Command(BaseCommand):
             self.stdout.write(self.style.WARNING("*** SANDBOX: no real money moves. ***"))
         else:
             self.stdout.write(self.style.WARNING("*** LIVE: this is real money. ***"))
+        if not settings.SUMUP_IS_SIMULATOR and (fault := account.judge(merchant)):
+            self._fault(fault)
 
     def _judge_webhook(self) -> None:
         """SumUp must be able to reach us; without that the sweep still finds every payment, only later."""
