@@ -28,7 +28,7 @@ from cartsite.models import Case, Message, User
 from cartsite.templatetags.shop import in_words
 from orders import privacy
 from orders.models import Order
-from payments import casework, ledger
+from payments import casework, giving_back, ledger
 from payments.casework import Step
 from payments.desk import case_steps, money_states, steps
 
@@ -288,7 +288,7 @@ def _tell_about(case: Case) -> dict[str, Any]:
         "money": money,
         "money_state": money_states.IN_WORDS[money.state] if money else "",
         "money_colour": money_states.COLOURS.get(money.state.value, "") if money else "",
-        "by_card": money_states.by_card(order) if order else None,
+        "by_card": giving_back.by_card(order) if order else None,
         "history": _history_of(case),
     }
 

@@ -247,8 +247,15 @@ def _what_is_cancelled(order: Order, occurrence: str) -> dict[str, Any]:
         ],
         "called_off": _called_off(order, occurrence),
         "goes_back": goes_back or NOTHING,
+        "by_hand": _due_by_hand(order),
     }
     return facts if is_whole else facts | {"subject": _("Cancelled: a part of your order %(number)s")}
+
+
+def _due_by_hand(order: Order) -> Decimal:
+    """What of the order's money did not come by card, and must go back by hand: its open case says so."""
+    standing = Case.objects.unresolved().filter(kind=Case.Kind.OVERPAID).about(order)
+    return standing.aggregate(sum=Sum("at_stake"))["sum"] or NOTHING
 
 
 def _called_off(order: Order, occurrence: str) -> list[dict[str, Any]]:

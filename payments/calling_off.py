@@ -27,7 +27,7 @@ from cartsite.models import User
 from orders import letter_kinds, moving, replacing, worth
 from orders import services as orders
 from orders.models import LineFact, Order, OrderEvent, OrderLine, OrderQuerySet
-from payments import giving_back, refunds, releasing
+from payments import giving_back, releasing
 from payments.models import Movement, Payment, Refund, RefundBatch
 from payments.refunds import Wish
 
@@ -201,6 +201,10 @@ class Share:
     by_card: Decimal
     by_hand: Decimal
 
+    @property
+    def all(self) -> Decimal:
+        return self.by_card + self.by_hand
+
 
 def _call_off(batch: RefundBatch, order: Order) -> None:
     """Call all of its places there off, as far as they are not accounted for, and ask for all that was paid for them,
@@ -212,7 +216,7 @@ def _call_off(batch: RefundBatch, order: Order) -> None:
         orders.cancel_confirmed(order, by=batch.made_by, cause=Order.Closer.STAFF)
     elif standing:
         _call_some_off(order, standing, by=batch.made_by)
-    by_hand = _ask_back(batch, pieces)
+    by_hand = _ask_back(batch, order, pieces)
     _record(batch, order, len(standing), ends=is_all, by_hand=str(by_hand))
     if standing and not is_all:
         orders.owe_mail(order, "cancelled", f"{letter_kinds.CALLED_OFF}{batch.uuid}")
@@ -254,19 +258,12 @@ def _call_some_off(order: Order, standing: list[Booking], *, by: User) -> None:
     capacity.give_back(places.call_off(standing))
 
 
-def _ask_back(batch: RefundBatch, pieces: Mapping[int, list[worth.Piece]]) -> Decimal:
+def _ask_back(batch: RefundBatch, order: Order, pieces: Mapping[int, list[worth.Piece]]) -> Decimal:
     """Ask for these pieces to go back, each from the locked order that it was paid with; how much must go back by
     hand."""
-    by_hand: dict[Order, Decimal] = {}
-    for share in _shares(pieces):
-        order = share.line.order
-        by_hand[order] = by_hand.get(order, NOTHING) + share.by_hand
-        if share.by_card:
-            refunds.request_from_order(order, Wish(share.by_card, batch.reason, batch.made_by, share.line, batch))
-    for order, amount in by_hand.items():
-        if amount:
-            giving_back.ask_a_person(order, amount, _("It did not come by card: that goes back by hand."))
-    return sum(by_hand.values(), NOTHING)
+    wishes = [Wish(share.all, batch.reason, batch.made_by, share.line, batch) for share in _shares(pieces)]
+    asked = giving_back.send_back(order, wishes)
+    return sum((wish.amount for wish in wishes), NOTHING) - sum((refund.amount for refund in asked), NOTHING)
 
 
 def _shares(pieces: Mapping[int, list[worth.Piece]]) -> list[Share]:
@@ -280,9 +277,9 @@ def _shares(pieces: Mapping[int, list[worth.Piece]]) -> list[Share]:
             key = piece.line.order_id
             kept = carried.get(key, NOTHING) if key == own else NOTHING
             wanted = max(min(piece.amount, left[key] - kept), NOTHING)
-            to_card = min(wanted, by_card[key])
+            to_card, by_hand = giving_back.split(wanted, by_card[key])
             left[key], by_card[key] = left[key] - wanted, by_card[key] - to_card
-            shares.append(Share(piece.line, to_card, wanted - to_card))
+            shares.append(Share(piece.line, to_card, by_hand))
     return shares
 
 

@@ -4,6 +4,7 @@ What was paid for a place by way of an order before goes back from that one.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 
 from django.db.models import F, Sum, Value
@@ -15,7 +16,7 @@ from orders.models import Order, OrderLine
 from orders.worth import Piece, carried_by
 from payments import ledger, refunds
 from payments.models import Payment, Refund
-from payments.refunds import CannotRefund, Wish
+from payments.refunds import Wish
 
 NOTHING = Decimal("0.00")
 
@@ -62,9 +63,16 @@ def is_by_card(pieces: Iterable[Piece]) -> bool:
 
 
 def by_card(order: Order) -> Decimal:
-    """How much of the order's money can go back to cards."""
+    """How much of the order's money can go back to cards: of all its payments together no more than it has left."""
     captured = order.payments.filter(status=Payment.Status.CAPTURED)
-    return sum((ledger.refundable(payment) for payment in captured), NOTHING)
+    left = max(ledger.money_of(order).net, NOTHING)
+    return min(sum((ledger.refundable(payment) for payment in captured), NOTHING), left)
+
+
+def split(amount: Decimal, most: Decimal) -> tuple[Decimal, Decimal]:
+    """What of an amount goes back to the card, which can take `most`, and what of it by hand: the card comes first."""
+    to_card = min(amount, most)
+    return to_card, amount - to_card
 
 
 def due_by_hand(order: Order) -> Decimal:
@@ -77,27 +85,33 @@ def due_by_hand(order: Order) -> Decimal:
 
 
 def send_back(order: Order, wishes: list[Wish]) -> list[Refund]:
-    """Ask for the money to go back, from the order of the wish's line if it names one; what did not come by card
-    becomes one case for each order."""
+    """Ask for the money to go back, from the order of the wish's line if it names one. Returns the refunds.
+
+    The card part of each wish goes to the card. What did not come by card becomes one case for each order.
+    """
     asked: list[Refund] = []
-    missed: dict[Order, tuple[Decimal, str]] = {}
+    by_hand: dict[Order, Decimal] = {}
     for wish in wishes:
         if wish.amount <= 0:
             continue
         whose = wish.line.order if wish.line else order
-        try:
-            asked += refunds.request_from_order(whose, wish)
-        except CannotRefund as refusal:
-            missed[whose] = missed.get(whose, (NOTHING, ""))[0] + wish.amount, str(refusal)
-    for whose, (amount, why) in missed.items():
-        ask_a_person(whose, amount, why)
+        to_card, rest = split(wish.amount, by_card(whose))
+        if to_card:
+            asked += refunds.request_from_order(whose, replace(wish, amount=to_card))
+        by_hand[whose] = by_hand.get(whose, NOTHING) + rest
+    for whose, amount in by_hand.items():
+        if amount:
+            ask_a_person(whose, amount)
     return asked
 
 
-def ask_a_person(order: Order, missed: Decimal, why: str) -> None:
+def ask_a_person(order: Order, missed: Decimal) -> None:
     """So much must go back by hand: a case of its own, or on top of what the locked order's open one is about."""
-    what_happened = _("Order %(number)s: something was called off, and its money must go back. %(why)s")
-    said = what_happened % {"number": order.number, "why": why}
+    what_happened = _(
+        "Order %(number)s: something was called off, and its money must go back. %(missed)s of it did not come by card:"
+        " that goes back by hand."
+    )
+    said = what_happened % {"number": order.number, "missed": missed}
     raised = Coalesce(F("at_stake"), NOTHING) + missed
     told = Concat("what_happened", Value(f" {said}"))
     standing = Case.objects.unresolved().filter(kind=Case.Kind.OVERPAID).about(order)

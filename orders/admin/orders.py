@@ -19,7 +19,7 @@ from cartsite.templatetags.shop import in_words
 from orders import privacy, services
 from orders.admin.mail import MailPages, list_mail
 from orders.models import DeliveryAddress, LineAllocation, LineFact, Order, OrderContact, OrderEvent, OrderLine
-from payments import cancelling, ledger, releasing, sweeping
+from payments import cancelling, giving_back, ledger, releasing, sweeping
 from payments.desk import money_states, order_money, steps
 from payments.desk.order_money import MoneyForm
 from payments.models import Movement, Payment, Refund
@@ -258,7 +258,7 @@ def _tell_about(order: Order) -> dict[str, Any]:
         "money": money,
         "money_state": money_states.IN_WORDS[money.state],
         "money_colour": money_states.COLOURS.get(money.state.value, ""),
-        "by_card": money_states.by_card(order),
+        "by_card": giving_back.by_card(order),
     }
 
 

@@ -7,8 +7,8 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
 from django.utils.translation import gettext_lazy as _
 
 from orders.models import Order
-from payments.ledger import NOTHING, Money, MoneyState, money_of, refundable
-from payments.models import Movement, Payment
+from payments.ledger import NOTHING, Money, MoneyState
+from payments.models import Movement
 
 KINDS = Movement.Kind
 # As ledger.money_of counts them; a test holds the two together.
@@ -51,9 +51,3 @@ def state_of(order: Any) -> MoneyState:
     """The money state of an order from `with_money`."""
     came_in, went_back, charged_back = (abs(getattr(order, name) or NOTHING) for name in SUMS)
     return Money(order.total, came_in, went_back, charged_back, promised=Decimal(0)).state
-
-
-def by_card(order: Order) -> Decimal:
-    """How much of the order's money can go back to cards now."""
-    captured = order.payments.filter(status=Payment.Status.CAPTURED)
-    return min(sum(map(refundable, captured), Decimal(0)), max(money_of(order).net, Decimal(0)))

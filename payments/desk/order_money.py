@@ -27,7 +27,7 @@ from orders.models import Order, OrderLine
 from orders.worth import carried_by
 from payments import cancelling, casework, giving_back, ledger, refunds, releasing
 from payments.cancelling import Part
-from payments.desk import fields, money_states, steps
+from payments.desk import fields, steps
 from payments.models import Refund
 from payments.refunds import Wish
 
@@ -204,7 +204,7 @@ def free_for_card(order: Order) -> Decimal:
     order are worth there.
     """
     left = ledger.money_of(order).net - giving_back.due_by_hand(order) - carried_by(order)
-    return max(min(money_states.by_card(order), left), Decimal(0))
+    return max(min(giving_back.by_card(order), left), Decimal(0))
 
 
 def owed_for(order: Order) -> Decimal:

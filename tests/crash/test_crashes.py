@@ -86,7 +86,7 @@ DEATHS: list[tuple[type[Play], str, Failpoint]] = [
     (CallAllOff, "some of it is approved", Failpoint("giving_back.send_back_approved", "refunds.approve(", 2)),
     (CallEntryOff, "it is begun, not committed", Failpoint("calling_off.begin", "return RefundBatch.objects.create(")),
     (CallEntryOff, "it is begun", Failpoint("calling_off.step", "failed = False")),
-    (CallEntryOff, "places are called off, no money is asked for", Failpoint("calling_off._ask_back", "by_hand:")),
+    (CallEntryOff, "places are called off, no money is asked for", Failpoint("calling_off._ask_back", "wishes =")),
     (CallEntryOff, "the money is asked for, not committed", Failpoint("calling_off._record", "data =")),
     (CallEntryOff, "all orders are put right", Failpoint("calling_off._finish", "RefundBatch.objects.filter(")),
     (ApproveBatch, "refunds are approved, not committed", Failpoint("calling_off.approve", "OrderEvent.objects")),
