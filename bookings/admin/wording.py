@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from bookings.models import Booking, Entry
 from bookings.planning import AroundChange, Change, Claims, Fate, Occurrence, Plan, Reason, Step
 from bookings.wall_time import ClockChange, Oddity
+from cartsite.templatetags.shop import in_words
 from orders.models import Order
 
 TIMES = ("starts_at", "ends_at")
@@ -90,7 +91,7 @@ def _value(name: str, value: Any, zone: ZoneInfo) -> str:
     if value in (None, ""):
         return _("any number") if name in ("places", "max_per_order", "max_per_person") else _("none")
     if isinstance(value, Decimal):
-        return f"{value:.2f}"
+        return in_words(value)
     return str(dict(Entry._meta.get_field("kind").flatchoices).get(value, value)) if name == "kind" else str(value)
 
 

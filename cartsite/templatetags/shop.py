@@ -17,11 +17,11 @@ SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$"}
 
 
 def in_words(amount: Decimal, currency: str = "") -> str:
-    """An amount with its currency, such as `£12.50` or `12.50 CHF`."""
+    """An amount with its currency, such as `£1,212.50` or `1,212.50 CHF`."""
     currency = currency or settings.CURRENCY
     sign, amount = ("-", -amount) if amount < 0 else ("", amount)
     symbol = SYMBOLS.get(currency)
-    return f"{sign}{symbol}{amount:.2f}" if symbol else f"{sign}{amount:.2f} {currency}"
+    return f"{sign}{symbol}{amount:,.2f}" if symbol else f"{sign}{amount:,.2f} {currency}"
 
 
 @register.filter

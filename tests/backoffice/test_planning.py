@@ -281,7 +281,7 @@ def test_sold_days_are_shown_in_bold_and_told_with_a_reason(
 def test_prices_are_shown_to_the_penny(staff_client: Client, pottery: Series) -> None:
     page = staff_client.post(page_of(pottery), series_form(pottery.calendar, price="12"))
 
-    assert "Price: 0.00, then 12.00" in text_of(page)
+    assert "Price: £0.00, then £12.00" in text_of(page)
 
 
 def test_a_sold_day_that_leaves_the_plan_is_kept(
