@@ -197,6 +197,12 @@ class Span:
         begins, ends = (moment_of(day, time.min, self.zone) for day in (self.first, self.last + DAY))
         return entries.filter(starts_at__gte=begins, starts_at__lt=ends).order_by("starts_at", "pk")[: MOST_AT_ONCE + 1]
 
+    def day_of_next(self, coming: EntryQuerySet) -> date | None:
+        """The day of the first of these coming entries that begins after it; None if none does."""
+        ends = moment_of(self.last + DAY, time.min, self.zone)
+        starts = coming.filter(starts_at__gte=ends).order_by("starts_at").values_list("starts_at", flat=True).first()
+        return starts.astimezone(self.zone).date() if starts else None
+
     def days(self) -> Iterator[date]:
         """All of its days."""
         return (self.first + n * DAY for n in range((self.last - self.first).days + 1))

@@ -81,6 +81,7 @@ def _lay_out(request: HttpRequest, form: BrowseForm, zone: Any, entries: EntryQu
         "days": days,
         "weekdays": WEEKDAYS.values(),
         "found": found,
+        "next_day": None if found else span.day_of_next(form.narrow(entries.coming())),
         "has_more": len(found) > browsing.MOST_AT_ONCE,
     }
 

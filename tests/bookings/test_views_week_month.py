@@ -395,3 +395,39 @@ def test_the_page_of_an_entry_has_its_date_in_the_title() -> None:
     page = Client().get(entry.get_absolute_url()).content.decode()
 
     assert "<title>Walk, Saturday 6 March 2027, 10:00 · Rose Ash</title>" in page
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+def test_an_empty_month_leads_to_the_next_event(bakehouse: Calendar, headers: dict[str, str]) -> None:
+    with travel(datetime(2026, 11, 30, 12, tzinfo=UTC)):
+        at("2026-12-05T10:00", calendar=bakehouse, kind=EntryKind.WALK)
+        workshop = at("2027-01-09T10:00", calendar=bakehouse, kind=EntryKind.WORKSHOP)
+        query = {"view": "month", "kind": "workshop"}
+
+        page = Client(headers=headers).get("/calendars/bakehouse/", query).content.decode()
+        next_page = Client().get("/calendars/bakehouse/" + link(page, "next-event")).content.decode()
+
+    assert "Go to the next event, Saturday 9 January 2027" in page
+    assert days_in(next_page) == {"2027-01-09": [workshop.pk]}
+    assert link(next_page, "next-event") == ""
+
+
+def test_an_empty_month_with_nothing_after_it_leads_nowhere(bakehouse: Calendar) -> None:
+    with travel(datetime(2026, 11, 30, 12, tzinfo=UTC)):
+        at("2026-10-05T10:00", calendar=bakehouse)
+
+        page = get("/calendars/bakehouse/", view="month")
+
+    assert "Nothing is on in this time." in page
+    assert link(page, "next-event") == ""
+
+
+def test_a_week_says_in_few_words_that_more_may_come_back(bakehouse: Calendar) -> None:
+    with travel(WEDNESDAY, tick=False):
+        entry = at("2026-11-26T10:00", calendar=bakehouse, places=5)
+        capacity.claim(entry.pool_id, 1, until=timezone.now() + timedelta(minutes=15))
+
+        week = " ".join(strip_tags(get("/calendars/bakehouse/", view="week")).split())
+
+    assert "4 places left. 1 more held for others." in week
+    assert "may come back" not in week
