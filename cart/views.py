@@ -42,7 +42,8 @@ def market(request: HttpRequest) -> HttpResponse:
     products = Product.objects.on_sale().matching(words)
     page = page_of(products, ("stall__name", "title", "pk"), request.GET.get("after", ""), PER_PAGE)
     template = "cart/_products.html" if wants_fragment(request) else "cart/market.html"
-    return render(request, template, {"page": page, "words": words})
+    context = {"page": page, "words": words, "is_first": not request.GET.get("after")}
+    return render(request, template, context)
 
 
 @never_cache  # after signing out, nobody sees it by going back

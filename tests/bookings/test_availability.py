@@ -86,6 +86,15 @@ def test_sold_out_is_said_with_what_may_come_back_and_the_waiting_list() -> None
     assert b"add-e" not in page.content
 
 
+def test_who_takes_the_last_places_is_not_told_that_it_is_sold_out() -> None:
+    entry = EntryFactory.create(places=2)
+
+    answer = Client(headers={"HX-Request": "true"}).post("/cart/items/", {"entry": entry.pk, "quantity": 2})
+
+    assert "It is in your basket. View basket You have the last places." in words_of(answer.content)
+    assert "Sold out" not in words_of(answer.content)
+
+
 @pytest.mark.parametrize(("quantity", "said"), [(1, "1 place is in your"), (3, "3 places are in your")])
 def test_what_is_in_ones_own_basket_is_said_to_be_there(
     client: Client, fill_cart: Any, quantity: int, said: str

@@ -212,3 +212,14 @@ def test_a_search_has_a_title_of_its_own(client: Client) -> None:
     page = client.get("/", {"q": "honey"}).content.decode()
 
     assert "<title>“honey” on the market · Rose Ash</title>" in page
+
+
+def test_the_first_pictures_come_at_once_and_the_others_when_they_are_looked_at(client: Client) -> None:
+    first, second = StallFactory.create(name="Apiary"), StallFactory.create(name="Bakery")
+    for number in range(6):
+        ProductFactory.create(title=f"Honey {number}", stall=first)
+    ProductFactory.create(title="Bun", stall=second)
+
+    pictures = findall(r"<img class=\"w-24[^>]*>", client.get("/").content.decode())
+
+    assert ["lazy" in picture for picture in pictures] == [False] * 4 + [True] * 3
