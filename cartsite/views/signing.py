@@ -133,5 +133,6 @@ class SignOut(LogoutView):
         forget_messages(request)
         response = super().post(request, *args, **kwargs)
         if was_signed_in:
+            messages.success(request, _("You are signed out."))
             response.delete_cookie(settings.CART_COOKIE)
         return response

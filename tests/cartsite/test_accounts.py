@@ -106,6 +106,20 @@ def test_a_code_is_worth_nothing_after_ten_minutes(client: Client, shopper: User
     assert not is_signed_in(client)
 
 
+def test_signing_out_is_said(client: Client, shopper: User) -> None:
+    client.force_login(shopper)
+
+    page = client.post("/sign-out/", follow=True)
+
+    assert "You are signed out." in page.content.decode()
+
+
+def test_giving_up_to_sign_in_is_no_signing_out(client: Client) -> None:
+    page = client.post("/sign-out/", follow=True)
+
+    assert "You are signed out." not in page.content.decode()
+
+
 def test_a_code_works_once(client: Client, shopper: User) -> None:
     sign_in_by_code(client)
     client.post("/sign-out/")
