@@ -30,7 +30,9 @@ def mine(request: HttpRequest) -> HttpResponse:
     orders = form.narrow(Order.objects.filter(user=user_of(request)))
     page = _find(orders, form.cleaned_data.get("q", ""), request.GET.get("after", ""))
     is_narrowed = any(request.GET.get(name) for name in form.fields)
-    context = {"form": form, "page": page, "is_narrowed": is_narrowed, "is_first": not request.GET.get("after")}
+    is_first = not request.GET.get("after")
+    is_empty = is_first and not page.rows and not is_narrowed  # then there is nothing to search
+    context = {"form": form, "page": page, "is_narrowed": is_narrowed, "is_empty": is_empty}
     return render(request, _template_for(request), context, status=200 if form.is_valid() else 422)
 
 

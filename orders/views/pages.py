@@ -1,16 +1,18 @@
 """The order's own pages, and the way back from SumUp."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from bookings.models import Booking
+from bookings.models import Booking, Entry
 from cartsite.http import wants_fragment
 from cartsite.models import Case
 from orders import access, attendees, timeline
@@ -20,6 +22,9 @@ from orders.views.paying import progress
 from orders.views.receipt import has_receipt
 from payments import cancelling, late, ledger, moving, releasing, sweeping
 from payments.models import Movement, Payment, Refund
+
+# So long after it was placed, an order's page thanks for it. (It must be paid within 45 minutes.)
+NEW_FOR = timedelta(hours=1)
 
 
 @never_cache
@@ -53,6 +58,7 @@ def _context(order: Order) -> dict[str, Any]:
     lines = list(_lines_of(order))
     for line in lines:
         line.called_off = line.cancelled - _moved_on(line)
+        line.stands_at = _stands_at(line)
     told = _money(order)
     return {
         **progress(order),
@@ -60,6 +66,8 @@ def _context(order: Order) -> dict[str, Any]:
         **late_money(order, late.open_case(order)),
         "lines": [line for line in lines if line.kind in OrderLine.GOODS],
         "extras": [line for line in lines if line.kind not in OrderLine.GOODS],
+        "is_new": order.placed_at > timezone.now() - NEW_FOR,
+        "is_part_cancelled": any(line.called_off for line in lines),
         "moments": timeline.tell(order, lines, told["movements"]),
         "can_cancel": order.status == Order.Status.CONFIRMED and any(cancelling.is_offered(line) for line in lines),
         "can_move": order.status == Order.Status.CONFIRMED and any(moving.is_offered(line) for line in lines),
@@ -88,6 +96,13 @@ def _who_comes(order: Order, lines: Iterable[Any]) -> dict[str, Any]:
 def _moved_on(line: OrderLine) -> int:
     """How many of a line's places went to another order: they are counted as cancelled, but they are not."""
     return sum(b.status == Booking.Status.MOVED and b.moving_to_id is not None for b in line.bookings.all())
+
+
+def _stands_at(line: OrderLine) -> Entry | None:
+    """The entry at which all places of a line are now: not the one that was ordered, if all of them were moved."""
+    gone = (Booking.Status.CANCELLED, Booking.Status.MOVED)
+    entries = {booking.entry for booking in line.bookings.all() if booking.status not in gone}
+    return entries.pop() if len(entries) == 1 else line.entry
 
 
 def _lines_of(order: Order) -> Iterable[Any]:

@@ -68,8 +68,20 @@ def test_a_shopper_sees_their_own_orders_newest_first(
     assert response.content.decode().count('data-order-status="awaiting_payment"') == 3
 
 
-def test_a_shopper_without_orders_is_shown_the_market(client_of: Client) -> None:
-    assert "You have not ordered anything yet" in client_of.get("/orders/").content.decode()
+def test_a_shopper_without_orders_is_shown_the_market_and_nothing_to_search(client_of: Client) -> None:
+    page = client_of.get("/orders/").content.decode()
+
+    assert "You have not ordered anything yet" in page
+    assert 'role="search"' not in page
+
+
+def test_a_search_that_finds_nothing_can_be_changed(client_of: Client, place_many: Any) -> None:
+    place_many(1)
+
+    page = client_of.get("/orders/?status=expired").content.decode()
+
+    assert "No order fits." in page
+    assert 'role="search"' in page
 
 
 @pytest.mark.parametrize("status", Order.Status.values)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,11 +18,12 @@ from cartsite.models import User
 from orders import services
 from orders.handover import Address
 from orders.models import DeliveryAddress, Order, OrderContact, OrderLine
+from orders.moving import move_in_place
 from orders.quoting import Choices
 from payments import cancelling, settling
 from payments.models import Payment
 from payments.simulator import Simulator
-from tests.factories import CollectionSlotFactory, DeliveryZoneFactory, VoucherFactory
+from tests.factories import CollectionSlotFactory, DeliveryZoneFactory, EntryFactory, VoucherFactory
 from tests.orders.acts import HTMX, all_rows, holder_of, place_cart, statements
 from tests.orders.late import come_late
 from tests.payments.money import pay
@@ -454,3 +455,51 @@ def test_lines_are_told_in_the_orders_own_sequence(order: Order) -> None:
     told = list(order.lines.with_counts())
 
     assert told == [second, first]
+
+
+# --- What its heading says
+
+
+def test_an_order_thanks_only_while_it_is_new(own: Order, shopper_client: Client) -> None:
+    services.confirm(own, cause="paid")
+
+    new = text_of(shopper_client.get(own.get_absolute_url()))
+    Order.objects.update(placed_at=timezone.now() - timedelta(days=3))
+    old = text_of(shopper_client.get(own.get_absolute_url()))
+
+    assert "Thank you, your order is confirmed" in new
+    assert "The confirmation goes to ada@example.org." in new
+    assert "Your order is confirmed" in old
+    assert "Thank you, your order" not in old
+    assert "The confirmation goes to" not in old
+
+
+def test_an_order_of_which_some_was_cancelled_says_so_and_does_not_thank(
+    payment: Payment, sumup: Simulator, staff: User
+) -> None:
+    pay(payment, sumup)
+    order = payment.order
+    cancelling.cancel_parts([cancelling.Part(order.lines.get(kind="product"), 1)], by=staff, reason="none left")
+
+    said = text_of(holder_of(order).get(order.get_absolute_url()))
+
+    assert "Part of your order was cancelled" in said
+    assert "Thank you, your order" not in said
+    assert "The rest of it is confirmed." in said
+
+
+def test_places_that_were_moved_stand_under_their_new_date(own: Order, shopper_client: Client, workshop: Entry) -> None:
+    services.confirm(own, cause="paid")
+    starts = datetime(2031, 5, 3, 9, tzinfo=UTC)
+    later = EntryFactory(calendar=workshop.calendar, title=workshop.title, starts_at=starts)
+    places = list(Booking.objects.order_by("pk"))
+
+    move_in_place(places[:1], later, by=None, cause="shopper")
+    split = text_of(shopper_client.get(own.get_absolute_url()))
+    move_in_place(places[1:], later, by=None, cause="shopper")
+    whole = text_of(shopper_client.get(own.get_absolute_url()))
+
+    assert "New date" not in split
+    assert "moved to" in split
+    assert "Saturday 3 May 2031" in whole.split("New date")[1].split("It was moved from")[0]
+    assert "moved to" not in whole
