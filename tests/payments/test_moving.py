@@ -20,7 +20,7 @@ from orders import services as orders
 from orders.models import LineFact, Order, OrderLine
 from orders.moving import CannotMove
 from orders.quoting import Choices
-from payments import cancelling, casework, events, ledger, moving, refunds, releasing, starting
+from payments import cancelling, casework, events, giving_back, ledger, moving, refunds, releasing, starting
 from payments import sumup as door_to_sumup
 from payments.cancelling import CannotCancel, Part
 from payments.desk import order_money
@@ -704,7 +704,7 @@ def test_staff_call_off_moved_places_by_where_they_are(paid: Payment, workshop: 
 def test_what_must_go_back_by_hand_is_not_offered_to_the_card_as_well(
     order: Order, staff: User, sumup: Simulator
 ) -> None:
-    """£40 was paid by hand and £36.50 by card; then both places, £70, were called off."""
+    """£40 was paid by hand and £36.50 by card; then both places, £70, were called off: all that the card had."""
     casework.take_cash(order, pounds(40), by=staff)
     pay_for(order, sumup)
     assert order_money.free_for_card(order) == pounds("36.50")
@@ -712,7 +712,8 @@ def test_what_must_go_back_by_hand_is_not_offered_to_the_card_as_well(
     cancelling.cancel_parts([Part(order.lines.get(kind="entry"), 2)], by=staff, reason="Ill")
 
     assert open_cases() == ["overpaid"]
-    assert order_money.free_for_card(order) == pounds("6.50")
+    assert giving_back.due_by_hand(order) == pounds("33.50")
+    assert order_money.free_for_card(order) == 0
 
 
 def test_a_dearer_date_keeps_no_less_than_the_rule_that_it_was_bought_with(
