@@ -310,8 +310,9 @@ def cancel_some(line: OrderLine, quantity: int, *, by: User | None, places: Sequ
     record_fact(line, LineFact.Kind.CANCELLED, quantity, by=by)
     if line.kind == OrderLine.Kind.ENTRY:
         gone = bookings.call_off(places or last_places(line, quantity))
-        if places and len(gone) != quantity:
-            raise CannotRecord(_("Some of these places do not stand any more."))
+        # A line that was paid for after its entry was called off never had places: only the fact is written.
+        if len(gone) != quantity and line.bookings.exists():
+            raise CannotRecord(_("Some of these places do not stand any more, or are about to be moved."))
         capacity.give_back(gone)
     else:
         _free_handover(line.order)

@@ -11,7 +11,7 @@ from bookings.models import Entry
 from cart.models import Cart, Product
 from cartsite.models import Case, User
 from orders import services as orders
-from orders.models import Order
+from orders.models import LineFact, Order
 from orders.quoting import Choices
 from payments import cancelling, casework, history, refunds, settling, starting
 from payments.cancelling import Part
@@ -119,3 +119,19 @@ def test_an_order_of_which_some_was_called_off_before_all_of_it_does_not_come_ba
     assert fresh(payment).order.status == Order.Status.CANCELLED
     assert workshop.bookings.exclude(status="cancelled").count() == 0
     assert find_breaches() == []
+
+
+def test_of_places_about_to_be_moved_none_is_cancelled_by_a_fact_alone(
+    sumup: Simulator, payment: Payment, staff: User
+) -> None:
+    sumup.pay(payment.checkout_id or "")
+    settling.settle(payment)
+    line = payment.order.lines.get(kind="entry")
+    one = line.bookings.earliest("pk")
+    line.bookings.filter(pk=one.pk).update(moving_to=line)  # any line will do
+
+    with pytest.raises(orders.CannotRecord):
+        orders.cancel_some(line, 2, by=staff)
+
+    assert not LineFact.objects.exists()
+    assert line.bookings.filter(status="confirmed").count() == 2
