@@ -15,7 +15,7 @@ WORKERS = $$($(PY) -c 'import os; print(min(4, max(2, os.cpu_count() or 2)))')
 # What a production server would be given. None of these secrets is one.
 PRODUCTION_LIKE := env DEBUG=0 DEMO=0 \
 	SECRET_KEY=no-secret-only-for-make-check-0123456789-abcdefghijklmnopqrstuvwxyz \
-	ALLOWED_HOSTS=shop.example PUBLIC_URL=https://shop.example \
+	ALLOWED_HOSTS=shop.example PUBLIC_URL=https://shop.example TRUSTED_PROXIES=192.0.2.7 \
 	DATABASE_URL=postgres://shop:no-secret@database.example/shop \
 	CELERY_BROKER_URL=redis://broker.example:6379/0 CACHE_URL=redis://cache.example:6379/1 \
 	SUMUP_API_URL=https://api.sumup.com SUMUP_API_KEY=no-secret SUMUP_MERCHANT_CODE=MCODE \

@@ -43,7 +43,11 @@ access_log_format = "%(t)s %(m)s %(U)s %(s)s %(M)sms"
 
 
 def on_starting(server: Any) -> None:
-    """Refuse to start with an account at SumUp of the wrong kind. (Celery's worker checks by itself.)"""
+    """Refuse to start with an account at SumUp of the wrong kind, and warn of a proxy that is not listed.
+
+    Celery's worker checks the first by itself, and serves nobody.
+    """
     django.setup()
     call_command("check", tags=["sumup"])
+    call_command("check", tags=["proxies"], deploy=True)
     call_command("check_sumup", starting=True)

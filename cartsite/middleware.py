@@ -1,12 +1,15 @@
 """What every request passes through before a view sees it."""
 
 import ipaddress
+import logging
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 Handler = Callable[[HttpRequest], HttpResponse]
+
+logger = logging.getLogger(__name__)
 
 FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST")
 
@@ -30,6 +33,23 @@ def client_address(peer: str, forwarded_for: str) -> str:
     return peer
 
 
+# The peers whose headers were dropped and logged. Anybody can send such headers, so their number is bounded.
+MOST_LOGGED = 10
+_logged: set[str] = set()
+
+
+def _warn_of_stranger(peer: str) -> None:
+    """Log, once for each address, that it forwards requests without being listed."""
+    if peer in _logged or len(_logged) >= MOST_LOGGED:
+        return
+    _logged.add(peer)
+    logger.warning(
+        "%s sends X-Forwarded headers but is not in TRUSTED_PROXIES, so they were ignored. If it is a proxy of yours, "
+        "add it there: until then all shoppers who come through it count as one visitor.",
+        peer,
+    )
+
+
 def trust_proxies(get_response: Handler) -> Handler:
     """Put the visitor's address into REMOTE_ADDR, and drop forwarding headers that a visitor made up."""
 
@@ -37,9 +57,8 @@ def trust_proxies(get_response: Handler) -> Handler:
         peer = request.META.get("REMOTE_ADDR", "")
         if is_trusted(peer):
             request.META["REMOTE_ADDR"] = client_address(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""))
-        else:
-            for header in FORWARDED:
-                request.META.pop(header, None)
+        elif [request.META.pop(header) for header in FORWARDED if header in request.META]:
+            _warn_of_stranger(peer)
         return get_response(request)
 
     return middleware

@@ -298,8 +298,20 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
-SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365 if HTTPS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+YEAR = 60 * 60 * 24 * 365  # seconds
+HSTS_SECONDS = read(env.int, "HSTS_SECONDS", default=YEAR)
+check("HSTS_SECONDS", HSTS_SECONDS >= 0, "must be a number of seconds, 0 for none")
+SECURE_HSTS_SECONDS = HSTS_SECONDS if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = read(env.bool, "HSTS_INCLUDE_SUBDOMAINS", default=False)
+SECURE_HSTS_PRELOAD = read(env.bool, "HSTS_PRELOAD", default=False)
+check(
+    "HSTS_PRELOAD",
+    not SECURE_HSTS_PRELOAD or (SECURE_HSTS_INCLUDE_SUBDOMAINS and HSTS_SECONDS >= YEAR),
+    "asks for HSTS_INCLUDE_SUBDOMAINS and a year of HSTS_SECONDS: browsers list no other sites",
+)
+# These two checks ask for subdomains and preload. Siblings live on neighbouring names, which this shop must not force
+# to https unless the co-operative has decided so.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 

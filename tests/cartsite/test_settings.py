@@ -72,6 +72,9 @@ BAD = [
         "SUMUP_RECEIPT_URL": ["http://receipts.example/{transaction}", "https://receipts.example/"],
         "TIME_ZONE": ["Mars/Base", "../etc/passwd"],
         "TRUSTED_PROXIES": ["nonsense", "10.0.0.1/8", "10.0.0.0/33"],
+        "HSTS_SECONDS": ["-1", "long"],
+        "HSTS_INCLUDE_SUBDOMAINS": ["maybe"],
+        "HSTS_PRELOAD": ["maybe", "1"],
         "INTERNAL_API_TOKENS": ["market", "market:short", ":long-enough-0123456789", "a:long-enough-0123456789,b"],
         "EMAIL_URL": ["garbage", "nonsense://mail.example", "smtp://mail.example:port"],
         "DEFAULT_FROM_EMAIL": ["nobody"],
@@ -94,6 +97,7 @@ BAD += [
     ("OIDC_SERVER_URL", SIGN_ON | {"OIDC_SERVER_URL": url})
     for url in ("http://accounts.shop.example", "accounts.shop.example", "https://", "https://[", "ftp://a.example")
 ]
+BAD += [("HSTS_PRELOAD", {"HSTS_PRELOAD": "1", "HSTS_INCLUDE_SUBDOMAINS": "1", "HSTS_SECONDS": "3600"})]
 # Trying things out never moves real money.
 BAD += [
     ("SUMUP_API_KEY", {"DEBUG": "1", "SUMUP_API_KEY": key} | more)
@@ -123,6 +127,8 @@ GOOD: list[dict[str, str]] = [
     {"STAGING": "0", "SUMUP_API_URL": "https://api.sumup.com"},
     {"SECRET_KEY": "$" + "x" * 49},  # Django's own generator makes such keys
     {"TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,2001:db8::/32"},
+    {"HSTS_SECONDS": "0"},
+    {"HSTS_INCLUDE_SUBDOMAINS": "1", "HSTS_PRELOAD": "1"},
     {"INTERNAL_API_TOKENS": "market:long-enough-0123456789, people:long:enough-0123456789"},
     {"CELERY_BROKER_URL": "amqp://shop:x@broker.example//"},
     {"DATABASE_URL": "postgresql://shop:x@/shop?host=/run/postgresql"},
