@@ -42,9 +42,7 @@ class Conflict(Exception):
     """
 
     def __init__(self, why: str = "", since: int | None = None) -> None:
-        super().__init__(
-            why or _("Something has changed since you looked. Nothing was done; this is what it comes to now.")
-        )
+        super().__init__(why or _("Something has changed since you looked. Nothing was done; this is how it is now."))
         self.since = since
 
 
@@ -171,7 +169,7 @@ def _read(request: HttpRequest, step: str, subject: Model, field: str) -> tuple[
     try:
         name, fingerprint, since = signing.loads(token, salt=_salt(request, step, subject), max_age=LONGEST_OPEN)
     except signing.SignatureExpired as late:
-        raise Conflict(_("You looked at this long ago. Nothing was done; this is what it comes to now.")) from late
+        raise Conflict(_("You looked at this long ago. Nothing was done; this is how it is now.")) from late
     except signing.BadSignature as bad:
         raise Conflict from bad
     return name, fingerprint, since

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from cartsite.agreements import Outcome, Repeated
 from cartsite.http import read_key
 from cartsite.models import User
 
@@ -106,6 +107,16 @@ class WithPages:
         return self.show_page(
             request, "admin/with_note.html", title, rows=rows, form=form, consequence=consequence, kept=[*kept, *chosen]
         )
+
+    def show_outcome(self, request: HttpRequest, outcome: Outcome) -> HttpResponse:
+        """To the page that shows what came of a confirmed step, with the words for it."""
+        self.message_user(request, outcome.words, messages.SUCCESS)
+        return HttpResponseRedirect(outcome.path)
+
+    def show_repeat(self, request: HttpRequest, repeat: Repeated) -> HttpResponse:
+        """The page that the first post of the form led to."""
+        self.message_user(request, repeat.words, messages.INFO)
+        return HttpResponseRedirect(repeat.outcome.path)
 
     def go_back(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
         """To the record whose page the button was on, or else to the list."""

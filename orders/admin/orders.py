@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import display
 
+from cartsite import agreements
 from cartsite.backoffice import RecordAdmin, RecordInline, log, may_erase, path_of, person_of
 from cartsite.templatetags.shop import in_words
 from orders import privacy, services
@@ -209,12 +210,18 @@ class OrderAdmin(MailPages, RecordAdmin):
             raise Http404
         if not self.has_change_permission(request, order):
             raise PermissionDenied
-        forms = self._money_forms(request, order)
-        if request.method == "POST":
-            chosen = next((form for form in forms if form.way == request.POST.get("way")), None)
-            answer = self._answer(request, order, chosen)
-            if answer is not None:
-                return answer
+        pressed = read_way(request)
+        try:
+            if pressed is not None:
+                agreements.raise_if_done(request, order_money.name_of(pressed), order)
+            forms = self._money_forms(request, order)
+            if request.method == "POST":
+                chosen = next((form for form in forms if form.way == pressed), None)
+                answer = self._answer(request, order, chosen)
+                if answer is not None:
+                    return answer
+        except agreements.Repeated as repeat:
+            return self.show_repeat(request, repeat)
         told = _tell_about(order) | {"forms": forms, "order": order, "original": order}
         return self.show_page(request, "admin/orders/order/money.html", _now("Refund or cancel"), **told)
 
@@ -232,18 +239,50 @@ class OrderAdmin(MailPages, RecordAdmin):
             self.message_user(request, _("This cannot be done with the order now."), messages.ERROR)
             return HttpResponseRedirect(path_of(order))
         if not form.is_valid():
+            if agreements.is_answered(request):  # it was valid when they read what it comes to
+                self.message_user(request, str(agreements.Conflict()), messages.WARNING)
             return None
-        agreed = request.POST.get("agreed", "")
+        conflict = None
         try:
-            outcome = order_money.try_out(request, order, form, agreed=agreed)
+            if agreements.is_answered(request):
+                return self.show_outcome(request, order_money.take(request, order, form))
         except steps.Refused as refusal:
-            form.add_error("amount" if "amount" in form.fields else None, str(refusal))
+            _refuse(form, refusal)
             return None
-        if outcome.is_done:
-            self.message_user(request, " ".join(outcome.sentences), messages.SUCCESS)
-            return HttpResponseRedirect(path_of(order))
-        told = _tell_about(order) | {"form": form, "outcome": outcome, "has_changed": bool(agreed), "original": order}
+        except agreements.Conflict as changed:
+            conflict = changed
+        return self._show_preview(request, order, form, conflict)
+
+    def _show_preview(
+        self, request: HttpRequest, order: Order, form: MoneyForm, conflict: agreements.Conflict | None
+    ) -> HttpResponse | None:
+        """The page that asks once more; with what has changed, if they said yes to something else."""
+        since = order_money.mark_of(order)
+        try:
+            shown = order_money.preview(request, order, form)
+        except steps.Refused as refusal:
+            _refuse(form, refusal)
+            return None
+        told = _tell_about(order) | {
+            "form": form,
+            "preview": shown,
+            "agreed": agreements.offer(request, order_money.name_of(form.way), order, shown.fingerprint, since=since),
+            "conflict": conflict,
+            "news": order_money.news_of(order, conflict.since) if conflict else [],
+            "original": order,
+        }
         return self.show_page(request, "admin/orders/order/confirm.html", str(form.title), **told)
+
+
+def read_way(request: HttpRequest) -> order_money.Way | None:
+    """The way whose form was posted, if it is one."""
+    pressed = request.POST.get("way", "")
+    return order_money.Way(pressed) if pressed in list(order_money.Way) else None
+
+
+def _refuse(form: MoneyForm, refusal: steps.Refused) -> None:
+    """Say beside the amount, or above the form, why it cannot be done."""
+    form.add_error("amount" if "amount" in form.fields else None, str(refusal))
 
 
 def _is_known(request: HttpRequest, order: Order) -> bool:

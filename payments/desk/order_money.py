@@ -1,34 +1,36 @@
 """What staff may do about one order's money: called off, sent back, given back or taken by hand.
 
-Each step is first rehearsed: done and undone in one transaction, so that staff see what it comes to before they say
-yes. Then it is done, but only if it still comes to what they saw.
+Each step is previewed first: done and undone in one transaction, so that staff see what it comes to before they say
+yes. Then it is done once, but only if it still comes to what they saw.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from django import forms
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Max, Sum
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from bookings.models import Booking, Entry
-from cartsite.backoffice import log, person_of
+from cartsite import agreements
+from cartsite.backoffice import age_of, log, path_of, person_of
 from cartsite.models import Case
 from cartsite.templatetags.shop import in_words, local_day, local_time
 from orders import services as orders
-from orders.models import Order, OrderLine
+from orders.models import Order, OrderEvent, OrderLine
 from orders.worth import carried_by
 from payments import cancelling, casework, giving_back, ledger, refunds, releasing
 from payments.cancelling import Part
 from payments.desk import fields, steps
-from payments.models import Refund
+from payments.models import Movement, Refund
 from payments.refunds import Wish
 
 
@@ -212,7 +214,7 @@ def owed_for(order: Order) -> Decimal:
     return max(order.total - ledger.money_of(order).net, Decimal(0))
 
 
-# --- Rehearsing and doing ---------------------------------------------------------------------------------------------
+# --- Previewing and doing ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -228,49 +230,74 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a step comes to, in sentences."""
+class Preview:
+    """What a step comes to, in sentences, and the fingerprint of all that it follows from."""
 
     sentences: list[str]
-    is_done: bool = False
+    fingerprint: str
 
     @property
-    def fingerprint(self) -> str:
-        """Equal if the same comes of it."""
-        return hashlib.sha256("\n".join(self.sentences).encode()).hexdigest()[:32]
+    def words(self) -> str:
+        return " ".join(self.sentences)
 
 
-def try_out(request: HttpRequest, order: Order, form: MoneyForm, *, agreed: str = "") -> Outcome:
-    """Do what the valid form asks for if that comes to what was agreed; else leave all as it was and say what it
-    would come to. Raises Refused."""
-    if form.way == Way.LET_GO:
-        return _let_go(request, order, agreed)
+def name_of(way: Way) -> str:
+    """What a way's step is called where it is agreed to."""
+    return f"money of an order: {way}"
+
+
+def preview(request: HttpRequest, order: Order, form: MoneyForm) -> Preview:
+    """What the valid form comes to: it is done, and undone in the same transaction. Raises Refused."""
     try:
         with transaction.atomic():
-            order = orders.lock(order.pk)
-            before = _look(order)
-            STEPS[form.way](request, order, form)
-            outcome = Outcome(_compare(order, before, _look(Order.objects.get(pk=order.pk))))
-            if outcome.fingerprint == agreed:
-                log(request, order, f"{form.title}: {form.cleaned_data['reason']}")
-            else:
-                transaction.set_rollback(True)
+            shown = _do(request, order, form)
+            transaction.set_rollback(True)
     except steps.REFUSALS as refusal:
         raise steps.Refused(steps.in_words(refusal)) from refusal
-    return Outcome(outcome.sentences, is_done=outcome.fingerprint == agreed)
+    return shown
 
 
-def _let_go(request: HttpRequest, order: Order, agreed: str) -> Outcome:
-    """SumUp is asked on the way, so this cannot be rehearsed: the sentence says what will happen in either case."""
-    outcome = Outcome([str(CONSEQUENCES[Way.LET_GO])])
-    if outcome.fingerprint != agreed:
-        return outcome
+def take(request: HttpRequest, order: Order, form: MoneyForm, *, field: str = agreements.FIELD) -> agreements.Outcome:
+    """Do once what the valid form asks for, if it still comes to what its preview showed.
 
-    def release() -> None:
-        releasing.release(order, to=Order.Status.CANCELLED, by=Order.Closer.STAFF, user=person_of(request))
+    Raises Refused, agreements.Conflict, or agreements.Repeated.
+    """
+    try:
+        with agreements.once(request, name_of(form.way), order, field=field) as promise:
+            done = _do(request, order, form)
+            promise.check(done.fingerprint)
+            log(request, order, f"{form.title}: {form.cleaned_data['reason']}")
+            outcome = promise.conclude(done.words, path_of(order))
+    except steps.REFUSALS as refusal:
+        raise steps.Refused(steps.in_words(refusal)) from refusal
+    if form.way == Way.LET_GO:
+        releasing.step(order)  # asks SumUp, so it comes after the transaction; if it dies here, the sweep goes on
+    return outcome
 
-    steps.take(request, order, release, str(TITLES[Way.LET_GO]), asks_sumup=True)
-    return Outcome(outcome.sentences, is_done=True)
+
+def _do(request: HttpRequest, order: Order, form: MoneyForm) -> Preview:
+    """Take the step inside the caller's transaction, and say what it comes to."""
+    order = orders.lock(order.pk)
+    facts, before = facts_of(order), _look(order)
+    STEPS[form.way](request, order, form)
+    said = _compare(order, before, _look(Order.objects.get(pk=order.pk)))
+    sentences = [str(CONSEQUENCES[form.way])] if form.way == Way.LET_GO else said
+    return Preview(sentences, agreements.fingerprint_of(form.as_hidden, facts, sentences))
+
+
+def facts_of(order: Order) -> list[Any]:
+    """What staff decide on: how the order stands, and all money that came in, went back or is to go back."""
+    came = order.movements.filter(kind__in=[Movement.Kind.CAPTURE, Movement.Kind.CASH, Movement.Kind.CHARGEBACK])
+    asked = order.refunds.order_by("pk")
+    return [
+        (order.status, order.closing_to),
+        list(came.order_by("pk").values_list("pk", "amount")),
+        [(refund.pk, refund.amount, refund.status == Refund.Status.FAILED) for refund in asked],
+    ]
+
+
+def _let_go(request: HttpRequest, order: Order, form: MoneyForm) -> None:
+    releasing.begin(order, to=Order.Status.CANCELLED, by=Order.Closer.STAFF, user=person_of(request))
 
 
 def _cancel(request: HttpRequest, order: Order, form: MoneyForm) -> None:
@@ -300,6 +327,7 @@ def _take_cash(request: HttpRequest, order: Order, form: MoneyForm) -> None:
 
 STEPS: dict[Way, Callable[[HttpRequest, Order, MoneyForm], None]] = {
     Way.CANCEL: _cancel,
+    Way.LET_GO: _let_go,
     Way.PARTS: _call_off,
     Way.AMOUNT: _refund,
     Way.BY_HAND: _give_by_hand,
@@ -358,3 +386,54 @@ def _describe_refund(refund: Refund) -> str:
     if refund.approved_at:
         return _("%(amount)s goes back to the card, and is sent in a moment.") % {"amount": amount}
     return _("%(amount)s is to go back to the card, and waits for somebody to approve it.") % {"amount": amount}
+
+
+# --- What happened meanwhile ------------------------------------------------------------------------------------------
+
+# What staff are told of the events since they looked.
+NEWS = {
+    "captured": "{amount} was paid",
+    "cash": "{who} wrote down {amount} as received by hand",
+    "cancelled": "{who} cancelled the order",
+    "charged_back": "the bank took {amount} back",
+    "closing": "{who} began to cancel the order",
+    "confirmed": "the order was confirmed",
+    "expired": "the time to pay was over",
+    "line_attended": "{who} checked in {quantity} of it",
+    "line_cancelled": "{who} cancelled {quantity} of it",
+    "line_collected": "{who} handed out {quantity} of it",
+    "place_moved": "{who} moved {quantity} of it",
+    "refund_requested": "{who} asked for a refund of {amount}",
+    "refund_failed": "a refund failed",
+    "refund_turned_down": "{who} turned a refund down",
+}
+GIVEN_BY_HAND = "{who} gave {amount} back by hand"
+
+
+def mark_of(order: Order) -> int:
+    """Where the order's history ends now."""
+    return order.events.aggregate(newest=Max("pk"))["newest"] or 0
+
+
+def news_of(order: Order, since: int | None) -> list[str]:
+    """What happened to the order after a mark, in sentences such as `Sam asked for a refund of £4.50 just now.`"""
+    if since is None:
+        return []
+    told = order.events.filter(pk__gt=since).select_related("by").order_by("pk")
+    return [sentence for event in told if (sentence := _tell(order, event))]
+
+
+def _tell(order: Order, event: OrderEvent) -> str:
+    by_hand = event.kind == "refunded" and event.cause == "by hand"
+    said = GIVEN_BY_HAND if by_hand else NEWS.get(event.kind, "")
+    if not said:
+        return ""
+    amount = event.data.get("amount")
+    facts = {
+        "who": event.by.get_full_name() if event.by else "The shopper",
+        "amount": in_words(Decimal(amount), order.currency) if amount else "money",
+        "quantity": event.data.get("quantity", "some"),
+    }
+    is_new = timezone.now() - event.at < timedelta(minutes=1)
+    told = said.format(**facts)
+    return f"{told[0].upper()}{told[1:]} {'just now' if is_new else f'{age_of(event.at)} ago'}."

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from html import unescape
 
 import pytest
 from django.test import Client
@@ -13,7 +14,9 @@ from orders.models import Order, OrderLine
 from payments import refunds, releasing
 from payments.models import Movement, Payment, Refund
 from payments.refunds import Wish
-from tests.backoffice.desk import ask_way, logged, money_page, page_of, said, say_yes, take_way, text_of
+from payments.simulator import Simulator
+from tests.backoffice.desk import HIDDEN, ask_way, logged, money_page, page_of, said, say_yes, take_way, text_of
+from tests.concurrency import results_of, run_at_once
 from tests.orders.acts import all_rows
 from tests.payments.records import fresh, taken
 
@@ -203,7 +206,7 @@ def test_an_unpaid_order_is_let_go(staff_client: Client, order: Order, workshop:
     take_way(staff_client, order, "let_go")
 
     assert (fresh(order).status, taken(workshop)) == ("cancelled", 0)
-    assert logged(order) == ["Cancel the unpaid order"]
+    assert logged(order) == ["Cancel the unpaid order: A test."]
 
 
 def test_an_order_whose_page_is_open_is_let_go_once_nobody_can_pay(
@@ -229,24 +232,120 @@ def test_what_changed_since_it_was_shown_is_shown_again(staff_client: Client, so
     assert fresh(sold).status == "cancelled"
 
 
-def test_pressing_yes_twice_does_it_once(staff_client: Client, sold: Order) -> None:
-    page = ask_way(staff_client, sold, "amount", amount="50.00")
+# What each way is tried with, as its form's fields.
+TRIED: dict[str, dict[str, str]] = {
+    "cancel": {"approve": "on"},
+    "amount": {"amount": "1.00", "approve": "on"},
+    "by_hand": {"amount": "1.00"},
+    "cash": {"amount": "1.00"},
+    "let_go": {},
+    "parts": {"approve": "on"},
+}
+OF_THE_UNPAID = ("cash", "let_go")
 
-    answers = [say_yes(staff_client, sold, page) for _press in range(2)]
 
-    assert [answer.status_code for answer in answers] == [302, 200]
-    assert "At most 26.50 can go back here." in text_of(answers[1])
+@pytest.fixture(params=TRIED)
+def tried(request: pytest.FixtureRequest, order: Order) -> tuple[Order, str, dict[str, str]]:
+    """Each way, with an order that it can be taken with, and what is typed."""
+    way = request.param
+    if way not in OF_THE_UNPAID:
+        request.getfixturevalue("paid")
+    order = fresh(order)
+    jars = {f"line_{line_of(order, 'product').pk}": "1"} if way == "parts" else {}
+    return order, way, TRIED[way] | jars
+
+
+def test_yes_pressed_twice_is_done_once_and_shows_the_first_outcome(
+    staff_client: Client, tried: tuple[Order, str, dict[str, str]]
+) -> None:
+    order, way, typed = tried
+    page = ask_way(staff_client, order, way, **typed)
+    first = say_yes(staff_client, order, page)
+    done = all_rows()
+
+    again = say_yes(staff_client, order, page)
+
+    assert (first.status_code, again.status_code) == (302, 302)
+    assert all_rows() == done
+    assert again["Location"] == first["Location"] == page_of(order)
+    assert said(again)[-1] == f"This was done already, and not again. {said(first)[0]}"
+
+
+def test_yes_pressed_twice_at_once_is_done_once(
+    staff_client: Client, staff: User, sumup: Simulator, tried: tuple[Order, str, dict[str, str]]
+) -> None:
+    order, way, typed = tried
+    page = ask_way(staff_client, order, way, **typed)
+
+    def press() -> str:
+        client = Client()
+        client.force_login(staff)
+        answer = say_yes(client, order, page)
+        return f"{answer.status_code} {said(answer)[0].startswith('This was done already')}"
+
+    pressed = results_of(run_at_once(press, press))
+
+    assert sorted(pressed) == ["302 False", "302 True"]
+    assert len(logged(order)) == 1
+
+
+def test_of_two_members_of_staff_with_the_same_page_one_does_it_and_the_other_looks_again(
+    staff_client: Client, tried: tuple[Order, str, dict[str, str]], hire: Callable[..., Client]
+) -> None:
+    order, way, typed = tried
+    other = hire("orders.view_order", "orders.change_order", "payments.approve_refund")
+    pages = [ask_way(client, order, way, **typed) for client in (staff_client, other)]
+    say_yes(staff_client, order, pages[0])
+    done = all_rows()
+
+    answer = say_yes(other, order, pages[1])
+
+    assert all_rows() == done
+    told = text_of(answer) + " ".join(said(answer))
+    assert "Something has changed since you looked. Nothing was done" in told or "cannot be done with" in told
+
+
+def test_a_conflict_says_what_somebody_else_did(
+    staff_client: Client, staff: User, sold: Order, hire: Callable[..., Client]
+) -> None:
+    User.objects.filter(pk=staff.pk).update(name="Sam Staff")
+    other = hire("orders.view_order", "orders.change_order", "payments.approve_refund")
+    page = ask_way(other, sold, "amount", amount="4.50", approve="on")
+    take_way(staff_client, sold, "amount", amount="4.50", approve="on")
+
+    again = say_yes(other, sold, page)
+
+    assert "Sam Staff asked for a refund of £4.50 just now." in text_of(again)
+    assert Refund.objects.count() == 1
+    assert say_yes(other, sold, again).status_code == 302
+    assert Refund.objects.count() == 2
+
+
+def test_a_refused_step_can_be_tried_again_with_the_same_page(
+    staff_client: Client, sold: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = ask_way(staff_client, sold, "amount", amount="4.50", approve="on")
+    with monkeypatch.context() as patched:
+        patched.setattr(refunds, "request_from_order", _refuse)
+        refused = say_yes(staff_client, sold, page)
+
+    assert "Not now." in text_of(refused)
+    assert say_yes(staff_client, sold, page).status_code == 302
     assert Refund.objects.count() == 1
 
 
-def test_what_is_over_cannot_be_cancelled_again(staff_client: Client, sold: Order) -> None:
-    page = ask_way(staff_client, sold, "cancel")
-    say_yes(staff_client, sold, page)
+def _refuse(*_args: object) -> None:
+    raise refunds.CannotRefund("Not now.")
 
-    answer = say_yes(staff_client, sold, page)
 
-    assert said(answer)[-1] == "This cannot be done with the order now."
-    assert Refund.objects.count() == 1
+def test_a_page_does_not_do_what_another_page_showed(staff_client: Client, sold: Order) -> None:
+    shown = ask_way(staff_client, sold, "amount", amount="1.00", approve="on").content.decode()
+    posted = {name: unescape(value) for name, value in HIDDEN.findall(shown)}
+
+    answer = staff_client.post(money_page(sold), posted | {"amount-amount": "50.00"})
+
+    assert "Something has changed since you looked." in text_of(answer)
+    assert not Refund.objects.exists()
 
 
 def test_nothing_happens_on_get(staff_client: Client, sold: Order) -> None:
