@@ -1,6 +1,7 @@
 #!/bin/sh
 # One image, several roles:  web | worker | beat | manage COMMAND... | healthy-web | healthy-worker
 # web, worker and beat wait for the database (WAIT_FOR_DATABASE seconds, 60 unless told), and migrate first if MIGRATE=1.
+# Of several that migrate at once, one works and the others wait for it.
 set -eu
 cd "$(dirname "$0")"
 
@@ -28,7 +29,7 @@ PYTHON
 make_ready() {
     await_database
     if [ "${MIGRATE:-}" = 1 ]; then
-        python manage.py migrate --noinput
+        python manage.py migrate_once
     fi
 }
 
