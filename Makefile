@@ -4,6 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 SIMULATOR_PORT ?= 8001
 STEPS ?= 10000
+MINUTES ?= 3
 TESTS ?= tests
 ARGS ?=
 
@@ -36,6 +37,9 @@ test: .venv/installed ## Run the tests (TESTS=tests/cart ARGS="-k hold" to choos
 
 prove: .venv/installed ## Run the long proofs (STEPS=10000)
 	@DEBUG=1 STEPS=$(STEPS) $(WITH_DATABASE) -m pytest tests/prove $(ARGS)
+
+machine: .venv/installed ## Let shoppers, staff and a broken SumUp act by chance (MINUTES=3, SEED=... to repeat, SHRINK=1 to shorten)
+	@DEBUG=1 STEPS=1000000000 MINUTES=$(MINUTES) SHRINK=$${SHRINK:-0} $(WITH_DATABASE) -m pytest tests/prove/test_machine.py $(ARGS)
 
 browser: .venv/installed ## Run the tests that need Chromium
 	@for name in chromium chromium-browser google-chrome; do found=$$(command -v $$name) && break; done; \
@@ -102,4 +106,4 @@ $(shell rm -f .venv/installed)
 endif
 endif
 
-.PHONY: help demo forget test prove browser check style types layers migrations deployment collect templates css lock clean
+.PHONY: help demo forget test prove machine browser check style types layers migrations deployment collect templates css lock clean

@@ -1,16 +1,16 @@
 """The machine for a short time, always the same; `make prove` runs it for long (tests/prove/test_machine.py)."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as profile
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.machine.conftest import world
 from tests.machine.coverage import Coverage
 from tests.machine.machine import Machine
-from tests.machine.world import World, open_world
+from tests.machine.world import World
+
+__all__ = ["world"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -22,12 +22,6 @@ SHORT = profile(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-
-
-@pytest.fixture
-def world(settings: Any) -> Iterator[World]:
-    with open_world(settings) as world:
-        yield world
 
 
 def test_no_invariant_breaks_whatever_happens(world: World) -> None:
