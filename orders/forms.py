@@ -59,6 +59,26 @@ class CheckoutForm(forms.Form):
     )
     cart = forms.UUIDField(widget=forms.HiddenInput)
     agreed = forms.CharField(max_length=16, widget=forms.HiddenInput)
+    # What was chosen when the page was shown.
+    shown_handover = forms.CharField(max_length=36, required=False, widget=forms.HiddenInput)
+    shown_postcode = forms.CharField(max_length=10, required=False, widget=forms.HiddenInput)
+    shown_voucher = forms.CharField(max_length=40, required=False, widget=forms.HiddenInput)
+
+    @property
+    def shown(self) -> Choices:
+        """What was chosen when the page was shown, as far as its sums go by it."""
+        said = self.cleaned_data
+        address = Address(postcode=said["shown_postcode"])
+        return Choices(said["shown_handover"], address, said["shown_voucher"])
+
+
+def as_shown(chosen: Choices) -> dict[str, str]:
+    """The hidden fields that say what was chosen when a page is shown."""
+    return {
+        "shown_handover": chosen.handover,
+        "shown_postcode": chosen.address.postcode,
+        "shown_voucher": chosen.voucher,
+    }
 
 
 class ChoicesForm(forms.Form):

@@ -15,6 +15,7 @@ from cart.basket import hold_still
 from cart.models import Cart, CartItem, hash_token
 from cart.services import Basket, carry_saved_over
 from cartsite.models import User
+from cartsite.templatetags.shop import in_words
 from orders import handover, per_person, services, vouchers
 from orders.attendees import Guest, Reader, about_basket, ask_nobody, write_down
 from orders.models import DeliveryAddress, LineAllocation, Order, OrderContact, OrderLine
@@ -35,6 +36,10 @@ class CartChanged(CannotPlace):
     """The cart is not what the shopper agreed to: they must look again."""
 
 
+class Dearer(CartChanged):
+    """What the shopper chose last makes the order dearer than the sum they saw: they see the new sum first."""
+
+
 @transaction.atomic
 def place(
     cart_id: UUID,
@@ -42,6 +47,7 @@ def place(
     token: str,
     user: User | None,
     agreed: str,
+    shown: Choices | None = None,
     name: str,
     email: str,
     chosen: Choices = NOTHING_CHOSEN,
@@ -49,9 +55,11 @@ def place(
 ) -> tuple[Order, bool]:
     """Make an order of the cart, exactly as it was shown; the order, and whether it is new.
 
-    `cart_id` and `agreed` (the quote's fingerprint) are what the review page showed; `attendees` tells who comes to
-    the places that something is asked about, and may raise CannotPlace. Placing the same cart again gives the first
-    order. Raises CannotPlace with nothing moved. An order of nothing to pay is confirmed at once.
+    `cart_id` and `agreed` (the quote's fingerprint) are what the review page showed, and `shown` is what was chosen
+    there by then: without JavaScript a choice is sent together with the order, and one that makes it no dearer need not
+    be shown again. `attendees` tells who comes to the places that something is asked about, and may raise CannotPlace.
+    Placing the same cart again gives the first order. Raises CannotPlace with nothing moved. An order of nothing to pay
+    is confirmed at once.
     """
     cart = Cart.objects.filter(_may_place(token, user), uuid=cart_id)
     limited = per_person.hold_still(cart, user, email)
@@ -61,8 +69,7 @@ def place(
     if not cart.filter(ordered_at=None).update(ordered_at=timezone.now()):
         return _order_of(cart), False
     quote = _quote(cart, chosen)
-    if quote.fingerprint != agreed:
-        raise CartChanged(_("What it comes to has changed since you looked. Please look through it again."))
+    _check_agreed(quote, agreed, shown)
     _check_per_person(quote, limited, user, email)
     guests = attendees(about_basket(quote.basket.items))
     holds = _hold_everything(quote)
@@ -100,6 +107,29 @@ def _quote(cart: QuerySet[Cart], chosen: Choices) -> Quote:
     if quote.problems:
         raise CannotPlace(*(problem.sentence for problem in quote.problems))
     return quote
+
+
+def _check_agreed(quote: Quote, agreed: str, shown: Choices | None) -> None:
+    """Raise CartChanged unless the shopper saw this order, or saw it before their last choices and at no lower sum."""
+    if quote.fingerprint == agreed:
+        return
+    # The sum that they saw is not taken from the request: it counts only if the same choices still come to the same.
+    seen = None if shown is None else make_quote(quote.basket, shown, may_ask=quote.options.is_asked)
+    if seen is None or seen.fingerprint != agreed:
+        raise CartChanged(_("What it comes to has changed since you looked. Please look through it again."))
+    if quote.total > seen.total:
+        raise Dearer(_say_dearer(seen, quote))
+
+
+def _say_dearer(seen: Quote, quote: Quote) -> str:
+    """What made the order dearer than the shopper saw it, and what it comes to now."""
+    said = {"total": in_words(quote.total)}
+    if seen.voucher == quote.voucher and quote.is_delivered:
+        fee = quote.total - seen.total
+        return _("Delivery adds %(fee)s: your order is now %(total)s.") % {**said, "fee": in_words(fee)}
+    if seen.voucher and not quote.voucher:
+        return _("Without the voucher your order is now %(total)s.") % said
+    return _("With what you chose your order is now %(total)s.") % said
 
 
 def _check_per_person(quote: Quote, limited: set[int], user: User | None, email: str) -> None:

@@ -16,8 +16,8 @@ from cartsite.http import wants_fragment
 from cartsite.sorry import too_many
 from orders import access, attendees
 from orders.attendees import Asked, Guest, Reader
-from orders.forms import AttendeesForm, CheckoutForm, ChoicesForm
-from orders.placing import CannotPlace, place
+from orders.forms import AttendeesForm, CheckoutForm, ChoicesForm, as_shown
+from orders.placing import CannotPlace, Dearer, place
 from orders.quoting import make_quote
 from orders.views.paying import go_and_pay
 
@@ -50,7 +50,7 @@ def _keep_longer(request: HttpRequest) -> HttpResponse:
 
 
 def _review(
-    request: HttpRequest, choices: ChoicesForm, form: CheckoutForm | None, reasons: tuple[str, ...] = ()
+    request: HttpRequest, choices: ChoicesForm, form: CheckoutForm | None, refusal: CannotPlace | None = None
 ) -> HttpResponse:
     """The review page, with what was chosen and typed, and why it did not go on (`form` None: nobody tried to)."""
     basket = basket_for(request)
@@ -59,7 +59,7 @@ def _review(
     quote = make_quote(basket, choices.choices)
     if choices.is_bound:
         choices.tell(quote, with_gaps=form is not None)
-    fresh = {"cart": str(basket.items[0].cart.uuid), "agreed": quote.fingerprint}
+    fresh = {"cart": str(basket.items[0].cart.uuid), "agreed": quote.fingerprint, **as_shown(quote.chosen)}
     who = _who_comes(request, basket, is_judged=form is not None)
     context = {
         "basket": basket,
@@ -68,7 +68,8 @@ def _review(
         "who": who,
         "form": _with(fresh, form) if form else _untried(request, fresh),
         "hindrances": [problem.sentence for problem in quote.problems if problem.about == "basket"],
-        "reasons": _not_beside_a_field(reasons, choices),
+        "reasons": _not_beside_a_field(refusal.reasons if refusal else (), choices),
+        "is_dearer": isinstance(refusal, Dearer),
         "amiss": _what_is_amiss(form, choices, who) if form else [],
     }
     if "update" in request.POST and wants_fragment(request):
@@ -131,13 +132,14 @@ def _place(request: HttpRequest) -> HttpResponse:
             token=token_of(request),
             user=user_of(request),
             agreed=data["agreed"],
+            shown=form.shown,
             name=data["name"],
             email=data["email"],
             chosen=choices.choices,
             attendees=_reader_of(request),
         )
     except CannotPlace as refusal:
-        return _review(request, choices, form, refusal.reasons)
+        return _review(request, choices, form, refusal)
     answer = access.remember(request, go_and_pay(request, order), order)
     return set_cart_cookie(answer, token_after_order(token_of(request)))
 

@@ -65,3 +65,16 @@ def test_no_address_is_shown_where_things_are_fetched(at_checkout: Page) -> None
     expect(page.locator("#review")).to_contain_text("Collection: Saturday market")
     expect(page.locator("input[name=street]")).to_be_hidden()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_window_is_chosen_and_the_order_placed_with_one_press(at_checkout: Page) -> None:
+    page = at_checkout
+
+    page.locator("input[name=handover]").first.check()
+    page.locator("input[name=name]").fill("Ada Shopper")
+    page.locator("input[name=email]").fill("ada@example.org")
+    page.locator("input[name=terms]").check()
+    page.locator("#place").click()
+
+    expect(page.locator("button[value=pay]")).to_be_visible()
+    assert str(Order.objects.get().total) == "6.50"

@@ -298,20 +298,6 @@ def test_goods_without_a_way_to_their_shopper_are_not_placed(basket: tuple[Cart,
     assert all_rows() == before
 
 
-def test_a_voucher_typed_but_not_applied_is_looked_at_again(basket: tuple[Cart, str], sumup: Simulator) -> None:
-    """Its discount was not shown yet; and what is shown is what is charged."""
-    cart, token = basket
-    VoucherFactory(code="SPRING")
-    client = visitor(token)
-
-    answer = client.post("/checkout/", typed(cart) | {"voucher": "SPRING"})
-    again = client.post("/checkout/", what_a_browser_sends(text_of(answer)))
-
-    assert answer.status_code == 422
-    assert "£11.70" in text_of(answer)
-    assert (again.status_code, Order.objects.get().total) == (302, Decimal("11.70"))
-
-
 def test_a_voucher_that_is_over_since_the_review_is_never_charged_in_silence(
     basket: tuple[Cart, str], sumup: Simulator
 ) -> None:
@@ -395,3 +381,123 @@ def test_the_version_of_the_terms_is_part_of_what_is_agreed(basket: tuple[Cart, 
 
     assert agreed_for(basket[0]) != seen
     assert agreed_for(basket[0], Choices("", Address(*HOME.values()))) == agreed_for(basket[0])
+
+
+# --- Chosen and placed by one press, as without JavaScript ------------------------------------------------------------
+
+
+def place_from(client: Client, **chosen: str) -> Any:
+    """Open the page, choose in its form, and press its button once."""
+    fields = what_a_browser_sends(text_of(client.get("/checkout/")))
+    return client.post("/checkout/", fields | {"name": NAME, "email": EMAIL, "terms": "on"} | chosen)
+
+
+def place_again(client: Client, answer: Any) -> Any:
+    """Press the button of the page that came instead, with all that is in its form."""
+    return client.post("/checkout/", what_a_browser_sends(text_of(answer)))
+
+
+def test_a_collection_that_costs_nothing_is_not_asked_about_again(
+    basket: tuple[Cart, str], slot: CollectionSlot, sumup: Simulator
+) -> None:
+    answer = place_from(visitor(basket[1]), handover=str(slot.uuid))
+
+    assert answer.status_code == 302
+    assert Order.objects.get().total == Decimal("13.00")
+    assert Payment.objects.get().amount == Decimal("13.00")
+
+
+def test_another_window_at_the_same_sum_is_not_asked_about_again(
+    basket: tuple[Cart, str], slot: CollectionSlot, sumup: Simulator
+) -> None:
+    other = CollectionSlotFactory(name="Sunday market")
+    client = visitor(basket[1])
+    seen = what_a_browser_sends(text_of(update(client, handover=str(slot.uuid))))
+
+    answer = client.post(
+        "/checkout/", seen | {"name": NAME, "email": EMAIL, "terms": "on", "handover": str(other.uuid)}
+    )
+
+    assert answer.status_code == 302
+    assert Order.objects.get().lines.get(kind="fee").slot == other
+
+
+def test_a_voucher_that_was_typed_last_is_taken_off_at_once(basket: tuple[Cart, str], sumup: Simulator) -> None:
+    VoucherFactory(code="SPRING", title="Spring is here")
+
+    answer = place_from(visitor(basket[1]), voucher="spring")
+
+    assert answer.status_code == 302
+    assert Order.objects.get().total == Decimal("11.70")
+
+
+def test_a_delivery_shows_its_new_sum_once_and_says_what_it_adds(
+    basket: tuple[Cart, str], slot: CollectionSlot, sumup: Simulator
+) -> None:
+    DeliveryZoneFactory()
+    client = visitor(basket[1])
+
+    shown = place_from(client, handover="delivery", **HOME)
+    orders = Order.objects.count()
+    placed = place_again(client, shown)
+
+    said = text_of(shown)
+    assert (shown.status_code, orders, placed.status_code) == (422, 0, 302)
+    assert "Delivery adds £3.50: your order is now £16.50." in said
+    assert "has changed" not in said
+    assert "Place order and pay £16.50" in said
+    assert Order.objects.get().total == Decimal("16.50")
+
+
+def test_a_voucher_that_was_taken_out_shows_the_new_sum_once(basket: tuple[Cart, str], sumup: Simulator) -> None:
+    VoucherFactory(code="SPRING")
+    client = visitor(basket[1])
+    seen = what_a_browser_sends(text_of(update(client, voucher="spring")))
+
+    shown = client.post("/checkout/", seen | {"name": NAME, "email": EMAIL, "terms": "on", "voucher": ""})
+    placed = place_again(client, shown)
+
+    assert "Without the voucher your order is now £13.00." in text_of(shown)
+    assert placed.status_code == 302
+    assert Order.objects.get().total == Decimal("13.00")
+
+
+def test_a_fee_that_rose_since_it_was_shown_is_shown_again(basket: tuple[Cart, str], sumup: Simulator) -> None:
+    zone = DeliveryZoneFactory()
+    client = visitor(basket[1])
+    seen = what_a_browser_sends(text_of(update(client, handover="delivery", **HOME)))
+    zone.fee = Decimal("4.00")
+    zone.save()
+
+    answer = client.post("/checkout/", seen | {"name": NAME, "email": EMAIL, "terms": "on"})
+
+    assert answer.status_code == 422
+    assert "What it comes to has changed since you looked." in text_of(answer)
+    assert not Order.objects.exists()
+
+
+def test_a_choice_hides_no_other_change(
+    fill_cart: FillCart, honey: Product, slot: CollectionSlot, sumup: Simulator
+) -> None:
+    """A voucher would make up for the dearer delivery, but that is another sum than the one that was shown."""
+    VoucherFactory(code="SPRING")
+    zone = DeliveryZoneFactory()
+    _cart, token = fill_cart((honey, 2))
+    client = visitor(token)
+    seen = what_a_browser_sends(text_of(update(client, handover="delivery", **HOME)))
+    zone.fee = Decimal("3.60")
+    zone.save()
+
+    answer = client.post("/checkout/", seen | {"name": NAME, "email": EMAIL, "terms": "on", "voucher": "spring"})
+
+    assert answer.status_code == 422
+    assert not Order.objects.exists()
+
+
+def test_a_forged_page_that_shows_nothing_is_shown_again(basket: tuple[Cart, str], sumup: Simulator) -> None:
+    cart, token = basket
+
+    answer = visitor(token).post("/checkout/", typed(cart, agreed="0123456789abcdef", shown_voucher="x"))
+
+    assert answer.status_code == 422
+    assert not Order.objects.exists()
