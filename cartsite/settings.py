@@ -153,6 +153,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "payments.page_calls.limit_page_calls",
 ]
 
 ROOT_URLCONF = "cartsite.urls"
@@ -348,7 +349,10 @@ check(
 # Orders are tests where staging or SumUp's sandbox takes them. The demo's are not: it shows the shop as it is.
 ORDERS_ARE_TESTS = STAGING or (DEBUG and not SUMUP_IS_SIMULATOR)
 SUMUP_MERCHANT_CODE = read(env.str, "SUMUP_MERCHANT_CODE", local="MROSEASH")
-SUMUP_TIMEOUT = (5, 20)  # seconds to connect, and between two bytes of the answer
+SUMUP_TIMEOUT = (5, 20)  # seconds to connect, and for one call in all
+SUMUP_PAGE_SECONDS = 8.0  # for all the calls that a shopper's page waits for
+# How many calls pages may wait for at once, in each process: the other half of its threads serves everybody else.
+SUMUP_PAGE_CALLS = max(1, read(env.int, "WEB_THREADS", default=8) // 2)
 CURRENCY = read(env.str, "CURRENCY", default="GBP")
 # The currencies with two decimals that SumUp lists (shared contract, section 2.1).
 CURRENCIES = ("BGN", "BRL", "CHF", "CZK", "DKK", "EUR", "GBP", "NOK", "PLN", "RON", "SEK", "USD")

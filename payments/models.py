@@ -69,6 +69,8 @@ class Payment(models.Model):
     return_token = models.CharField(max_length=40, default=new_secret, editable=False)
     created_at = models.DateTimeField(default=timezone.now)
     changed_at = models.DateTimeField(default=timezone.now)
+    # When SumUp was first asked to make its checkout; until then, nobody need look whether there is one.
+    sent_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     # The sweep's notes: when to look next, how often it has since the last change, and who is looking now.
     next_look_at = models.DateTimeField(null=True, blank=True)

@@ -184,6 +184,9 @@ def send(refund: Refund) -> None:
         return
     try:
         answer, refused = sumup.refund(refund.transaction_id, refund.amount), False
+    except sumup.SumUpNotAsked:
+        _unsend(refund)
+        raise
     except sumup.SumUpRefused as refusal:
         answer, refused = str(refusal), True
     except sumup.SumUpInDoubt as doubt:
@@ -219,6 +222,15 @@ def _begin(refund: Refund, seen: list[str]) -> bool:
     refund.save()
     order.record("refund_sending", refund=str(refund.uuid), amount=str(refund.amount))
     return True
+
+
+@transaction.atomic
+def _unsend(refund: Refund) -> None:
+    """Nothing was sent after all, for a page waited: it is as it was before, and the sweep sends it."""
+    _order, refund = _lock(refund)
+    if refund.status == Refund.Status.SENDING:
+        refund.status, refund.sent_at, refund.seen_events = Refund.Status.REQUESTED, None, []
+        refund.save()
 
 
 def _conclude(refund: Refund, answer: str, *, refused: bool) -> None:

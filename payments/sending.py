@@ -18,31 +18,57 @@ from payments.sumup import Checkout
 WORTH_POSTING = timedelta(minutes=1)
 
 
-def send(payment: Payment) -> None:
-    """Post the attempt for the first time; only the holder of its lease may call this.
+def send_leased(payment: Payment) -> None:
+    """Send a fresh attempt that this process has the lease on, and give the lease back.
 
-    Afterwards the payment is open, or unknown (a sweep goes on), or closed with a case on a definite no.
+    Where SumUp is not to be asked now, the attempt stays as it was created: the next sweep sends it at once.
+    """
+    with schedule.holding(payment) as lease:
+        try:
+            send(payment)
+        except sumup.SumUpNotAsked:
+            schedule.hand_over(lease)
+        else:
+            schedule.put_back(lease, answered=False)
+
+
+def send(payment: Payment) -> bool:
+    """Post the attempt for the first time; only the holder of its lease may call this. False: SumUp gave no answer.
+
+    Afterwards the payment is open, or unknown (a sweep goes on), or closed with a case on a definite no. Raises
+    SumUpNotAsked: the payment is as it was if nothing was sent, or unknown where there was no time to look it up.
     """
     try:
         checkout = _post(payment)
+    except sumup.SumUpNotAsked:
+        raise
     except sumup.SumUpRefused as refusal:
         _record_refusal(payment, refusal)
     except sumup.SumUpInDoubt:
         mark_unknown(payment)
-        resolve(payment)
+        return resolve(payment)
     else:
         store(payment, checkout)
+    return True
+
+
+def is_yet_to_be_sent(payment: Payment) -> bool:
+    """Whether SumUp has certainly not heard of the attempt, and is to."""
+    is_fresh = payment.status == Payment.Status.CREATED and payment.sent_at is None
+    return is_fresh and not payment.order.is_closing and _is_worth_posting(payment)
 
 
 def resolve(payment: Payment) -> bool:
     """Find out whether a doubtful attempt exists at SumUp, and post the same reference again if not.
 
-    False if SumUp gave no answer; then nothing has changed.
+    False if SumUp gave no answer; then nothing has changed. Raises SumUpNotAsked.
     """
     try:
         hits = sumup.find_checkouts(payment.reference)
         if not hits:
             return _post_again(payment)
+    except sumup.SumUpNotAsked:
+        raise
     except sumup.SumUpError:
         return False
     if len(hits) > 1:
@@ -106,9 +132,13 @@ def _post_again(payment: Payment) -> bool:
         give_up(payment, "its page was never shown")
     elif now > payment.valid_until + settling.GRACE:
         give_up(payment, "never reached SumUp")
-    elif now < payment.valid_until - WORTH_POSTING:
+    elif _is_worth_posting(payment):
         store(payment, _post(payment))
     return True
+
+
+def _is_worth_posting(payment: Payment) -> bool:
+    return timezone.now() < payment.valid_until - WORTH_POSTING
 
 
 @transaction.atomic

@@ -29,8 +29,7 @@ def start(order: Order) -> Payment:
     """
     payment, is_ours_to_send = _find_or_reserve(order)
     if is_ours_to_send:
-        sending.send(payment)
-        schedule.put_back(payment.pk, answered=False)
+        sending.send_leased(payment)
     elif _is_nearly_over(payment):
         releasing.close_attempt(payment)
         payment.refresh_from_db()
@@ -67,14 +66,11 @@ def _reserve(order: Order) -> Payment:
     amount = order.total - ledger.money_of(order).net  # what is to go back counts as gone
     if amount <= 0:
         raise CannotPay(_("Nothing is left to pay."))
-    lapse = now + schedule.LEASE  # if this process dies, the sweep goes on from there
     return Payment.objects.create(
         order=order,
         amount=amount,
         currency=order.currency,
         merchant_code=settings.SUMUP_MERCHANT_CODE,
         valid_until=min(now + LONGEST, order.deadline - BEFORE_DEADLINE),
-        last_look_at=now,
-        leased_until=lapse,
-        next_look_at=lapse,
+        **schedule.first_lease(),  # if this process dies, the sweep goes on from there
     )

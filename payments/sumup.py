@@ -1,4 +1,4 @@
-"""The only door to SumUp: exact money, a time-out on every call, and two kinds of error.
+"""The only door to SumUp: exact money, a deadline for every call, and two kinds of error.
 
 What SumUp says is read tolerantly (every field of its answers is optional, five error dialects) and handed on strictly.
 Source: SumUp's API reference, https://developer.sumup.com/api, and the project's contract with it.
@@ -7,10 +7,12 @@ Source: SumUp's API reference, https://developer.sumup.com/api, and the project'
 import json
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from threading import local
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +21,8 @@ from django.conf import settings
 from django.utils.dateparse import parse_datetime
 
 from orders.money import PENNY
+from payments import page_calls
+from payments.deadlines import DeadlineAdapter, ends_within
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +36,12 @@ MOVED_MONEY = ("SUCCESSFUL", "REFUNDED", "CHARGE_BACK")
 FLOAT_NOISE = Decimal("0.000001")
 
 _session = requests.Session()
-_session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=32))
-_session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=32))
+_session.mount("https://", DeadlineAdapter(pool_maxsize=32))
+_session.mount("http://", DeadlineAdapter(pool_maxsize=32))
+
+# What whoever holds a lease does before each call of this thread, given its method and the seconds it may take.
+BeforeCall = Callable[[str, float], None]
+_thread = local()
 
 
 class SumUpError(Exception):
@@ -42,6 +50,10 @@ class SumUpError(Exception):
 
 class SumUpInDoubt(SumUpError):
     """Nobody knows whether it happened: no answer, an unreadable one, 409, 429 or 5xx. Look again later."""
+
+
+class SumUpNotAsked(SumUpInDoubt):
+    """Nothing was sent: a page waits, and SumUp was silent of late or has too many pages waiting for it already."""
 
 
 class SumUpConflict(SumUpInDoubt):
@@ -292,19 +304,46 @@ def get_merchant(code: str) -> Merchant:
     )
 
 
+@contextmanager
+def before_each_call(action: BeforeCall) -> Iterator[None]:
+    """Until this ends, this thread does something before each of its calls; what that raises stops the call."""
+    former = getattr(_thread, "before_call", None)
+    _thread.before_call = action
+    try:
+        yield
+    finally:
+        _thread.before_call = former
+
+
 def _call(method: str, path: str, **kwargs: Any) -> Any:
-    """One call: the parsed JSON of a 2xx answer, with Decimal numbers."""
+    """One call: the parsed JSON of a 2xx answer, with Decimal numbers.
+
+    It is over within SUMUP_TIMEOUT seconds in all, or sooner where a page waits.
+    """
+    try:
+        with page_calls.turn(settings.SUMUP_TIMEOUT[1]) as seconds, ends_within(seconds):
+            if action := getattr(_thread, "before_call", None):
+                action(method, seconds)
+            response = _send(method, path, **kwargs)
+    except page_calls.NoTurn as refusal:
+        raise SumUpNotAsked(f"{method} {path}: not asked") from refusal
+    except requests.RequestException as error:
+        raise SumUpInDoubt(f"{method} {path}: {type(error).__name__}") from error
+    return _judge(method, path, response)
+
+
+def _send(method: str, path: str, **kwargs: Any) -> requests.Response:
     headers = {
         "Authorization": f"Bearer {settings.SUMUP_API_KEY}",
         "Accept": "application/problem+json, application/json",
     }
     url = settings.SUMUP_API_URL + path
-    try:
-        response = _session.request(
-            method, url, headers=headers, timeout=settings.SUMUP_TIMEOUT, allow_redirects=False, **kwargs
-        )
-    except requests.RequestException as error:
-        raise SumUpInDoubt(f"{method} {path}: {type(error).__name__}") from error
+    patience = settings.SUMUP_TIMEOUT[0]  # to connect; the deadline ends the rest
+    return _session.request(method, url, headers=headers, timeout=(patience, None), allow_redirects=False, **kwargs)
+
+
+def _judge(method: str, path: str, response: requests.Response) -> Any:
+    """What SumUp said, if it said yes."""
     if response.status_code < 300:
         return _parse(method, path, response)
     text = f"{method} {path}: HTTP {response.status_code} {_reason(response)}"

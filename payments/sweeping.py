@@ -15,23 +15,39 @@ MOST_SILENCES = 3
 def look(payment: Payment) -> bool:
     """One look at a leased payment: settle it, or find out whether it exists at all; then plan the next look.
 
-    False if SumUp gave no answer.
+    False if SumUp gave no answer. Where it is not to be asked now, the next sweep looks at once.
     """
     answered = False
+    with schedule.holding(payment) as lease:
+        try:
+            answered = _ask_or_complain(payment)
+        except sumup.SumUpNotAsked:
+            schedule.hand_over(lease)
+        except Exception:
+            schedule.put_back(lease, answered=False)
+            raise
+        else:
+            schedule.put_back(lease, answered=answered)
+    return answered
+
+
+def _ask_or_complain(payment: Payment) -> bool:
     try:
-        answered = _ask(payment)
+        return _ask(payment)
+    except sumup.SumUpNotAsked:
+        raise
     except sumup.SumUpError as error:
         logger.warning("Payment %s: %s", payment.uuid, error)
         releasing.complain_about_silence(payment)
-    finally:
-        schedule.put_back(payment.pk, answered=answered)
-    return answered
+        return False
 
 
 def _ask(payment: Payment) -> bool:
     """Whether SumUp gave an answer."""
     if payment.is_live and not payment.order.is_awaiting_payment:
         return releasing.close_attempt(payment)  # its order was paid another way: nobody is to pay here as well
+    if sending.is_yet_to_be_sent(payment):
+        return sending.send(payment)  # whoever was to send it never began
     if payment.status in Payment.UNSENT:
         sending.mark_unknown(payment)  # whoever was to send it has lost the lease
         return sending.resolve(payment)

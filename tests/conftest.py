@@ -17,7 +17,7 @@ from cartsite.models import User
 from orders.models import Order
 from orders.placing import NOTHING_CHOSEN, place
 from orders.quoting import make_quote
-from payments import starting
+from payments import page_calls, starting
 from payments.models import Payment
 from payments.simulator import Merchant, Simulator, serve
 from payments.simulator.server import SimulatorServer
@@ -40,6 +40,7 @@ def _as_in_production(settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     cache.clear()
     broker_outage.note_answer()
+    page_calls.silence.note_answer()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from django_htmx.http import HttpResponseClientRedirect
 
 from bookings.models import Booking, Entry
 from cartsite.http import wants_fragment
@@ -38,6 +39,8 @@ def detail(request: HttpRequest, number: str) -> HttpResponse:
     order = access.find_order(request, number)
     _move_along(order)
     context = _context(order)
+    if wants_fragment(request) and "onward" in request.GET and context["can_go_to_sumup"]:
+        return HttpResponseClientRedirect(context["payment"].checkout_url)
     if wants_fragment(request):
         return render(request, "orders/_status.html", context)
     return render(request, "orders/detail.html", context)

@@ -73,6 +73,10 @@ def progress(order: Order) -> dict[str, Any]:
         "payment": payment,
         "is_move": not order.is_sold and replacing.is_move(order),
         "in_doubt": payment is not None and payment.status in Payment.UNSENT,
+        "can_go_to_sumup": payment is not None
+        and payment.status in Payment.AT_SUMUP
+        and order.is_awaiting_payment
+        and not order.is_closing,
         "can_withdraw": order.closing_by == Order.Closer.SHOPPER
         and payment is not None
         and payment.status in Payment.AT_SUMUP

@@ -14,7 +14,7 @@ from django.core.cache import caches
 from django.test import Client, RequestFactory
 
 from cart.models import Product
-from cartsite import caching, limits, outages
+from cartsite import caching, limits
 from cartsite.caching import SteadyCache
 from cartsite.local.postgres import CHECKOUT
 from orders.models import Order
@@ -149,16 +149,14 @@ def test_no_request_waits_long_for_redis() -> None:
     assert cache._options["retry"].get_retries() <= 1
 
 
-def test_when_redis_is_back_it_is_used_again(
-    settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_when_redis_is_back_it_is_used_again(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
     redis = MiniRedis()
     use_redis(settings, redis.url)
     caches["default"].outage.note_silence(ConnectionError())
     assert caches["default"].add("here", 1)
     assert redis.visits == 0
 
-    monkeypatch.setattr(outages, "PAUSE", 0.0)
+    caches["default"].outage.pause = 0
     caches["default"].outage.note_silence(ConnectionError())
     answered = caches["default"].add("there", 1)
     redis.close()

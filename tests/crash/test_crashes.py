@@ -53,7 +53,7 @@ DEATHS: list[tuple[type[Play], str, Failpoint]] = [
     (Start, "the attempt is committed, not sent", Failpoint("sending._post", "return sumup.create_checkout(")),
     (Start, "SumUp has made it, we know nothing", Failpoint("sending.store", "if _keep(payment, checkout):")),
     (Start, "its page is written, not committed", Failpoint("sending._keep", "return True")),
-    (Start, "its page is committed", Failpoint("starting.start", "schedule.put_back(")),
+    (Start, "its page is committed", Failpoint("sending.send_leased", "schedule.put_back(")),
     (StartWithFault, "it is in doubt", Failpoint("sending.resolve", "hits = sumup.find_checkouts(")),
     (StartWithFault, "SumUp has nothing", Failpoint("sending._post_again", "store(payment, _post(payment))")),
     (StartWithLostAnswer, "SumUp has it after all", Failpoint("sending.resolve", "if len(hits) > 1:")),

@@ -213,7 +213,7 @@ def test_a_knock_during_a_look_is_not_forgotten(later: Later, payment: Payment, 
 def test_a_leased_payment_is_left_alone(later: Later, payment: Payment, sumup: Simulator) -> None:
     later(minutes=1)
     assert schedule.take(payment.pk)
-    later(minutes=1, seconds=59)
+    later(seconds=24)
     schedule.look_soon(payment.pk)
 
     sweeping.sweep()
@@ -226,7 +226,7 @@ def test_a_leased_payment_is_left_alone(later: Later, payment: Payment, sumup: S
 def test_a_lease_of_a_dead_process_lapses(later: Later, payment: Payment, sumup: Simulator) -> None:
     later(minutes=1)
     assert schedule.take(payment.pk)
-    later(minutes=2, seconds=1)
+    later(seconds=26)
 
     sweeping.sweep()
 
