@@ -1,6 +1,6 @@
 """Filling a cart: every write locks the cart first, so two tabs never undo each other."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from django.db import transaction
 from django.db.models import Sum
@@ -130,12 +130,39 @@ def set_quantity(cart: Cart, item_id: int, quantity: int) -> Basket:
     if quantity == 0:
         _remove(basket, _find(basket.lines, item_id))
         return basket
-    item = _find(basket.items, item_id)
-    if quantity > item.quantity:  # taking fewer is always allowed, even of what is no longer on sale
+    _change_quantity(basket, _find(basket.items, item_id), quantity)
+    return basket
+
+
+def _change_quantity(basket: Basket, item: CartItem, quantity: int) -> None:
+    """Make a line so many, at least one. Taking fewer is always allowed, even of what is no longer on sale."""
+    if quantity > item.quantity:
         check_line(item.thing, quantity, item.price_kind)
         check_caps(basket, item, quantity)
     _set_quantity(item, quantity)
-    return basket
+
+
+@transaction.atomic
+def set_quantities(cart: Cart, wanted: Mapping[int, int]) -> tuple[Basket, dict[int, str]]:
+    """Make each of these lines (by primary key) of a locked cart so many; 0 removes one.
+
+    Returns the basket, and of each line that could not be changed the reason, in words for the shopper. Raises
+    CartItem.DoesNotExist, with nothing changed, if the cart has no such line.
+    """
+    basket, refused = basket_in(cart), dict[int, str]()
+    items = [_find(basket.items, pk) for pk in wanted]
+    # All holds before any pool, and pools by primary key: so no two of these wait for each other.
+    capacity.lock(item.hold_id for item in items if item.hold_id)
+    for item in sorted(items, key=lambda item: (item.thing.pool_id or 0, item.pk)):
+        pk, quantity = item.pk, wanted[item.pk]
+        try:
+            if quantity == 0:
+                _remove(basket, item)
+            else:
+                _change_quantity(basket, item, quantity)
+        except Unavailable as unavailable:
+            refused[pk] = str(unavailable)
+    return basket, refused
 
 
 def _find(lines: Iterable[CartItem], item_id: int) -> CartItem:

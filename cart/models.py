@@ -225,8 +225,9 @@ class CartItem(models.Model):
     saved_at = models.DateTimeField(null=True, blank=True, editable=False)
     changed_at = models.DateTimeField(auto_now=True)
 
-    # How many of it the change that is being made claimed; not kept.
+    # How many of it the change that is being made claimed, and why it could not be made; not kept.
     newly_held = 0
+    error = ""
 
     objects = CartItemQuerySet.as_manager()
 

@@ -11,6 +11,7 @@ from cart.filling import (
     check_line,
     renew,
     save_for_later,
+    set_quantities,
     set_quantity,
 )
 from cart.merging import Line, adopt, leave, merge
@@ -40,6 +41,7 @@ __all__ = [
     "put_away",
     "renew",
     "save_for_later",
+    "set_quantities",
     "set_quantity",
     "token_after_order",
     "undo_merge",

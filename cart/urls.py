@@ -9,6 +9,7 @@ urlpatterns = [
     path("", views.market, name="market"),
     path("cart/", views.detail, name="detail"),
     path("cart/items/", views.add_item, name="add"),
+    path("cart/quantities/", views.update_quantities, name="quantities"),
     path("cart/items/<int:item_id>/", views.update_item, name="update"),
     path("cart/items/<int:item_id>/save/", views.save_item, name="save"),
     path("cart/items/<int:item_id>/bring-back/", views.bring_item_back, name="bring_back"),

@@ -1,18 +1,19 @@
 """The market and the cart: fast with htmx, complete without JavaScript."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from bookings.models import Entry, PriceKind
 from cart import services
-from cart.forms import AddForm, PricesForm, QuantityForm
+from cart.forms import AddForm, PricesForm, QuantitiesForm, QuantityForm
 from cart.models import Cart, CartItem, Product
 from cart.services import Basket, CannotUndo, Unavailable, UnknownCart
 from cart.visitors import (
@@ -33,6 +34,7 @@ from cartsite.paging import page_of
 from cartsite.sorry import too_many
 
 PER_PAGE = 60
+GONE_ELSEWHERE = _("That was removed from your basket in another window. This is what is in it now.")
 
 
 @require_safe
@@ -127,6 +129,31 @@ def update_item(request: HttpRequest, item_id: int) -> HttpResponse:
 
 
 @require_POST
+def update_quantities(request: HttpRequest) -> HttpResponse:
+    """Change all quantities that were typed, and go on to the checkout if that was pressed and all could be changed."""
+    if not limits.is_within(request, "hold"):
+        return too_many(request)
+    form = QuantitiesForm(request.POST.dict())
+    form.is_valid()
+    refused = dict(form.refused)
+    try:
+        with transaction.atomic():
+            if (cart := find_cart_for(request)) and form.changed:
+                basket, unavailable = services.set_quantities(cart, form.changed)
+                check_places(request, basket.newly_held)
+                refused |= unavailable
+            elif form.changed:
+                raise CartItem.DoesNotExist
+    except TooManyPlaces:
+        return too_many(request)
+    except CartItem.DoesNotExist:
+        return _answer_change(request, basket_for(request), str(GONE_ELSEWHERE))
+    if "checkout" in request.POST and not refused:
+        return redirect("orders:checkout")
+    return _answer_change(request, basket_for(request), refused=refused)
+
+
+@require_POST
 def save_item(request: HttpRequest, item_id: int) -> HttpResponse:
     """Save a line for later: it gives back what it holds."""
     return _change_cart(request, lambda cart: services.save_for_later(cart, item_id), item_id)
@@ -153,7 +180,7 @@ def renew(request: HttpRequest) -> HttpResponse:
 
 
 def _change_cart(request: HttpRequest, change: Callable[[Cart], Basket], item_id: int = 0) -> HttpResponse:
-    """Do this to the visitor's cart and show it; a line (if one is named) that is not there is not found."""
+    """Do this to the visitor's cart and show it; of a line (if one is named) that is not there, say that it is gone."""
     if not limits.is_within(request, "hold"):
         return too_many(request)
     changed, error = Basket(), ""
@@ -167,7 +194,8 @@ def _change_cart(request: HttpRequest, change: Callable[[Cart], Basket], item_id
     except TooManyPlaces:
         return too_many(request)
     except CartItem.DoesNotExist:
-        raise Http404 from None  # another's line, or one removed in another tab
+        # Another's line gets the same answer as one that was removed in another tab.
+        return _answer_change(request, basket_for(request), str(GONE_ELSEWHERE))
     except Unavailable as unavailable:
         error = str(unavailable)
     basket = changed if changed.cart else basket_for(request)
@@ -177,9 +205,18 @@ def _change_cart(request: HttpRequest, change: Callable[[Cart], Basket], item_id
     return _answer_change(request, basket, error, item_id)
 
 
-def _answer_change(request: HttpRequest, basket: Basket, error: str = "", item_id: int = 0) -> HttpResponse:
-    """The changed lines for htmx; the whole page with the error beside its line, or a redirect, for a plain browser."""
-    context = {"basket": basket, "error": error, "error_item": item_id}
+def _answer_change(
+    request: HttpRequest, basket: Basket, error: str = "", item_id: int = 0, refused: Mapping[int, str] | None = None
+) -> HttpResponse:
+    """The changed lines for htmx; the whole page with errors beside their lines, or a redirect, for a plain browser.
+
+    `error` is about the line `item_id`, or about none; `refused` are further errors by line.
+    """
+    wrong = {**(refused or {}), **({item_id: error} if error and item_id else {})}
+    for item in basket.lines:
+        item.error = wrong.get(item.pk, "")
+    error = error or next((item.error for item in basket.lines if item.error), "")
+    context = {"basket": basket, "error": error, "is_beside_a_line": any(item.error for item in basket.lines)}
     if is_htmx(request):
         return render(request, "cart/_items.html", context, status=422 if error else 200)
     if error:

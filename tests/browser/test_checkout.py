@@ -78,3 +78,30 @@ def test_a_window_is_chosen_and_the_order_placed_with_one_press(at_checkout: Pag
 
     expect(page.locator("button[value=pay]")).to_be_visible()
     assert str(Order.objects.get().total) == "6.50"
+
+
+def test_a_quantity_that_was_typed_goes_along_to_the_checkout(page: Page, honey: Product) -> None:
+    page.goto("/")
+    page.locator("form:has(input[value=HONEY]) button").click()
+    expect(page.locator("#cart-badge")).to_contain_text("1")
+    page.goto("/cart/")
+
+    page.locator("input[type=number]").fill("7")
+    page.locator("#checkout").click()
+
+    expect(page.locator("#review [data-total]")).to_have_text("£45.50")
+
+
+def test_a_quantity_is_updated_by_its_button_and_by_enter(page: Page, honey: Product) -> None:
+    page.goto("/")
+    page.locator("form:has(input[value=HONEY]) button").click()
+    expect(page.locator("#cart-badge")).to_contain_text("1")
+    page.goto("/cart/")
+
+    page.locator("input[type=number]").fill("3")
+    page.get_by_role("button", name="Update").click()
+    expect(page.locator("[data-total]")).to_have_text("£19.50")
+    page.locator("input[type=number]").fill("4")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-total]")).to_have_text("£26.00")
+    assert page.url.endswith("/cart/")

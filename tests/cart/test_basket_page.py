@@ -352,7 +352,8 @@ def test_another_shoppers_line_is_not_found(
 
     answer = change(visitor_with(token, client), only_item(theirs), quantity)
 
-    assert answer.status_code == 404
+    assert answer.status_code == 422
+    assert "Rye loaf" not in answer.content.decode()
     assert (lines_of(theirs), lines_of(mine)) == ({"Rye loaf": 2}, {"Heather honey": 1})
 
 
@@ -361,29 +362,125 @@ def test_a_line_is_not_found_without_a_cart_either_and_none_is_made(
 ) -> None:
     theirs, _token = fill_cart((loaf, 2))
 
-    assert change(client, only_item(theirs), 0).status_code == 404
+    assert change(client, only_item(theirs), 0).status_code == 422
 
     assert lines_of(theirs) == {"Rye loaf": 2}
     assert Cart.objects.get() == theirs
 
 
-@pytest.mark.parametrize("item", [0, 999_999, 10**30])
+@pytest.mark.parametrize("item", [0, 999_999])
 def test_a_line_that_is_not_there_is_not_found(client: Client, fill_cart: Fill, loaf: Product, item: int) -> None:
     cart, token = fill_cart((loaf, 2))
 
-    assert change(visitor_with(token, client), item, 1).status_code == 404
+    assert change(visitor_with(token, client), item, 1).status_code == 422
 
     assert lines_of(cart) == {"Rye loaf": 2}
 
 
-def test_a_line_that_was_removed_in_another_tab_is_not_found(client: Client, fill_cart: Fill, loaf: Product) -> None:
-    cart, token = fill_cart((loaf, 2))
-    item = only_item(cart)
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["plain", "htmx"])
+@pytest.mark.parametrize("verb", ["", "save/", "bring-back/", "quantities"])
+def test_a_line_that_was_removed_in_another_tab_is_said_to_be_gone(
+    fill_cart: Fill, loaf: Product, honey: Product, headers: dict[str, str], verb: str
+) -> None:
+    cart, token = fill_cart((loaf, 2), (honey, 1))
+    item = cart.items.get(product=loaf)
     services.set_quantity(cart, item.pk, 0)
+    client = visitor_with(token, Client(headers=headers))
+    fields = {"quantity": 3, f"quantity-{item.pk}": 3, f"was-{item.pk}": 2}
 
-    assert change(visitor_with(token, client), item, 3).status_code == 404
+    answer = client.post("/cart/quantities/" if verb == "quantities" else f"/cart/items/{item.pk}/{verb}", fields)
 
-    assert lines_of(cart) == {}
+    said = answer.content.decode()
+    assert answer.status_code == 422
+    assert "That was removed from your basket in another window." in said
+    assert "Not found" not in said
+    assert f'data-item="{item.pk}"' not in said
+    assert "Heather honey" in said
+    assert lines_of(cart) == {"Heather honey": 1}
+
+
+# --- All quantities at once, as on the way to the checkout ------------------------------------------------------------
+
+
+def typed_in(cart: Cart, **typed: object) -> dict[str, object]:
+    """The fields of the basket's page, with what was typed into those of some things (by their first word)."""
+    fields: dict[str, object] = {}
+    for item in cart.items.all():
+        fields[f"was-{item.pk}"] = item.quantity
+        fields[f"quantity-{item.pk}"] = typed.get(item.thing.title.split()[0], item.quantity)
+    return fields
+
+
+def test_going_to_the_checkout_takes_along_what_was_typed(
+    client: Client, fill_cart: Fill, loaf: Product, honey: Product
+) -> None:
+    cart, token = fill_cart((loaf, 2), (honey, 1))
+
+    answer = visitor_with(token, client).post("/cart/quantities/", typed_in(cart, Rye=3, Heather=7) | {"checkout": "1"})
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/checkout/")
+    assert lines_of(cart) == {"Rye loaf": 3, "Heather honey": 7}
+    assert taken(loaf) == 3
+
+
+@pytest.mark.parametrize("typed", ["-1", "1.5", "many", "1000", "", "99"])
+def test_what_cannot_be_had_is_said_beside_its_line_and_leads_not_to_the_checkout(
+    client: Client, fill_cart: Fill, loaf: Product, honey: Product, typed: str
+) -> None:
+    cart, token = fill_cart((loaf, 2), (honey, 1))
+    fields = typed_in(cart, Rye=typed, Heather=7) | {"checkout": "1"}
+
+    answer = visitor_with(token, client).post("/cart/quantities/", fields)
+
+    item = cart.items.get(product=loaf)
+    assert answer.status_code == 422
+    assert findall(r'id="(error-\d+)"', answer.content.decode()) == [f"error-{item.pk}"]
+    assert f'aria-describedby="error-{item.pk}"' in answer.content.decode()
+    assert lines_of(cart) == {"Rye loaf": 2, "Heather honey": 7}
+
+
+def test_none_of_a_line_takes_it_out_on_the_way(client: Client, fill_cart: Fill, loaf: Product, honey: Product) -> None:
+    cart, token = fill_cart((loaf, 2), (honey, 1))
+
+    answer = visitor_with(token, client).post("/cart/quantities/", typed_in(cart, Rye=0) | {"checkout": "1"})
+
+    assert answer.status_code == 302
+    assert (lines_of(cart), taken(loaf)) == ({"Heather honey": 1}, 0)
+
+
+def test_what_was_changed_in_another_tab_stays_as_it_is_there(client: Client, fill_cart: Fill, loaf: Product) -> None:
+    cart, token = fill_cart((loaf, 2))
+    fields = typed_in(cart)
+    services.set_quantity(cart, only_item(cart).pk, 4)
+
+    answer = visitor_with(token, client).post("/cart/quantities/", fields | {"checkout": "1"})
+
+    assert answer.status_code == 302
+    assert lines_of(cart) == {"Rye loaf": 4}
+
+
+@pytest.mark.parametrize("fields", [{}, {"quantity-x": "3"}, {"quantity-": ""}, {"quantity-99999999999999999999": "1"}])
+def test_fields_of_no_line_change_nothing(
+    client: Client, fill_cart: Fill, loaf: Product, fields: dict[str, str]
+) -> None:
+    cart, token = fill_cart((loaf, 2))
+
+    answer = visitor_with(token, client).post("/cart/quantities/", fields)
+
+    assert (answer.status_code, lines_of(cart)) == (302, {"Rye loaf": 2})
+
+
+def test_the_page_has_the_quantities_in_the_form_that_leads_to_the_checkout(
+    client: Client, fill_cart: Fill, loaf: Product
+) -> None:
+    cart, token = fill_cart((loaf, 2))
+    item = only_item(cart).pk
+
+    page = visitor_with(token, client).get("/cart/").content.decode()
+
+    assert '<form id="quantities" method="post" action="/cart/quantities/">' in page
+    assert f'form="quantities" name="quantity-{item}"' in page
+    assert 'name="checkout" value="1"' in page
 
 
 # --- Prices and holds -------------------------------------------------------------------------------------------------

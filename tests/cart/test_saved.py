@@ -240,7 +240,7 @@ def test_another_shoppers_line_is_not_found(fill_cart: Fill, loaf: Product, hone
 
     answers = [visitor_with(value).post(f"/cart/items/{item_of(theirs, loaf).pk}/{verb}/") for value in (token, "")]
 
-    assert [answer.status_code for answer in answers] == [404, 404]
+    assert [answer.status_code for answer in answers] == [422, 422]
     assert (lines_of(theirs), saved_in(theirs)) == ({"Rye loaf": 2}, {})
 
 
