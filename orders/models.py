@@ -66,6 +66,7 @@ class Order(models.Model):
         SHOPPER = "shopper", _("Shopper")
         STAFF = "staff", _("Staff")
         TIMER = "timer", _("Timer")
+        ENTRY = "entry", _("Cancelled entry")
 
     # Where an order may come from on its way to each status.
     COMES_FROM: dict[str, Sequence[str]] = {
@@ -103,6 +104,8 @@ class Order(models.Model):
     closing_user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", editable=False
     )
+    # Why, in the words of whoever cancelled it: without personal data.
+    closing_reason = models.CharField(max_length=300, blank=True, default="", db_default="", editable=False)
     closing_cart = models.ForeignKey(
         Cart, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", editable=False
     )
@@ -162,19 +165,25 @@ class Order(models.Model):
         """Whether the order is being let go, and no new attempt to pay may start."""
         return self.closing_since is not None
 
+    @property
+    def is_cancelled_by_staff(self) -> bool:
+        """Whether staff are cancelling it: it ends so even if it is paid meanwhile (docs/adr/0014)."""
+        return self.is_closing and self.closing_by == self.Closer.STAFF
+
     @transaction.atomic
-    def move_to(self, status: str, *, cause: str, by: User | None = None, come_from: Sequence[str] = ()) -> bool:
-        """Take the next step of the order's life and write it down; False if that step is not open.
+    def move_to(
+        self, status: str, *, cause: str, by: User | None = None, come_from: Sequence[str] = (), **data: Any
+    ) -> bool:
+        """Take the next step of the order's life and write it down with `data`; False if that step is not open.
 
         Check and change are one UPDATE, so of two workers racing exactly one is told True. A closing ends with it.
         """
         here = Order.objects.filter(pk=self.pk, status__in=come_from or self.COMES_FROM[status])
-        moved = here.update(
-            status=status, closing_since=None, closing_to="", closing_by="", closing_user=None, leased_until=None
-        )
+        ended = {"closing_since": None, "closing_to": "", "closing_by": "", "closing_user": None, "closing_reason": ""}
+        moved = here.update(status=status, leased_until=None, **ended)
         if moved:
-            self.record(status, cause=cause, by=by)
-        self.refresh_from_db(fields=["status", "closing_since", "closing_to", "closing_by", "closing_user"])
+            self.record(status, cause=cause, by=by, **data)
+        self.refresh_from_db(fields=["status", *ended])
         return bool(moved)
 
     def record(self, kind: str, *, cause: str = "", by: User | None = None, **data: Any) -> None:

@@ -182,7 +182,8 @@ def let_go(order: Order, cart: Cart | None) -> bool:
     Call it with both locked, and only when none of the order's payments can be paid any more.
     """
     closer = order.closing_by
-    if not order.move_to(order.closing_to, cause=closer, by=order.closing_user):
+    why = {"reason": order.closing_reason} if order.closing_reason else {}
+    if not order.move_to(order.closing_to, cause=closer, by=order.closing_user, **why):
         return False
     lines = list(order.lines.select_related("entry"))
     is_move = replacing.is_move(order)
@@ -200,7 +201,7 @@ def _tell_of_end(order: Order, closer: str) -> None:
     """Owe the mail about an unpaid order's end; who changes their own basket needs none."""
     if order.status == Order.Status.EXPIRED:
         owe_mail(order, "expired")
-    elif closer == Order.Closer.STAFF:
+    elif closer in (Order.Closer.STAFF, Order.Closer.ENTRY):
         owe_mail(order, "cancelled", which_time(order, Order.Status.CANCELLED))
 
 

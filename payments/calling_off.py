@@ -145,7 +145,14 @@ def _cart_for(order: Order) -> Cart | None:
 def _let_go(batch: RefundBatch, order: Order, cart: Cart | None) -> None:
     """Begin its safe release; the timers go on with it. If it is paid all the same, its refund joins the batch."""
     try:
-        releasing.begin(order, to=Order.Status.CANCELLED, by=Order.Closer.STAFF, user=batch.made_by, cart=cart)
+        releasing.begin(
+            order,
+            to=Order.Status.CANCELLED,
+            by=Order.Closer.ENTRY,
+            user=batch.made_by,
+            cart=cart,
+            reason=batch.reason,
+        )
     except releasing.CannotRelease:
         logger.warning("Order %s is not let go: its money is in doubt, and a case says so.", order.number)
     goods = list(order.lines.filter(kind__in=OrderLine.GOODS))

@@ -195,6 +195,8 @@ def take_cash(order: Order, amount: Decimal, *, by: User) -> None:
     """Write down that this much of an order was paid by hand; it is confirmed if that was all. Raises CannotDo."""
     order = orders.lock(order.pk)
     owed = order.total - ledger.money_of(order).net
+    if order.is_cancelled_by_staff:
+        raise CannotDo(_("Staff are cancelling this order: it takes no money any more."))
     if not order.is_awaiting_payment or not 0 < amount <= owed:
         raise CannotDo(_("This order does not wait for that much money: %(owed)s is owed.") % {"owed": max(owed, 0)})
     ledger.record_cash(order, amount)

@@ -11,7 +11,9 @@ from django.db.models import F, Sum, Value
 from django.db.models.functions import Coalesce, Concat
 from django.utils.translation import gettext as _
 
+from cart.models import Cart
 from cartsite.models import Case
+from orders import services as orders
 from orders.models import Order, OrderLine
 from orders.worth import Piece, carried_by
 from payments import ledger, refunds
@@ -66,7 +68,7 @@ def by_card(order: Order) -> Decimal:
     """How much of the order's money can go back to cards: of all its payments together no more than it has left."""
     captured = order.payments.filter(status=Payment.Status.CAPTURED)
     left = max(ledger.money_of(order).net, NOTHING)
-    return min(sum((ledger.refundable(payment) for payment in captured), NOTHING), left)
+    return min(sum((ledger.refundable_in_all(payment) for payment in captured), NOTHING), left)
 
 
 def split(amount: Decimal, most: Decimal) -> tuple[Decimal, Decimal]:
@@ -117,6 +119,22 @@ def ask_a_person(order: Order, missed: Decimal) -> None:
     standing = Case.objects.unresolved().filter(kind=Case.Kind.OVERPAID).about(order)
     if not standing.update(at_stake=raised, what_happened=told):
         Case.open(Case.Kind.OVERPAID, order, said, at_stake=missed)
+
+
+def end_unpaid(order: Order, cart: Cart | None) -> bool:
+    """End a locked order the way its closing says: in the same transaction all its money is asked to go back.
+
+    The lines go into the cart, which is locked before the order; without one what they hold is freed. Whoever
+    cancelled it approves the refunds with that, if they may. Call it only when none of the order's payments can be
+    paid any more.
+    """
+    reason = order.closing_reason or _("The order was cancelled before all of it was paid.")
+    by = order.closing_user
+    money = ledger.money_of(order).net - due_by_hand(order)
+    for refund in send_back(order, [Wish(money, reason, by)]):
+        if by is not None and by.has_perm(refunds.MAY_APPROVE):
+            refunds.approve(refund, by=by)
+    return orders.let_go(order, cart)
 
 
 def send_back_approved(order: Order, wishes: list[Wish]) -> None:

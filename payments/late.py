@@ -34,7 +34,12 @@ BY_ITSELF_AFTER = timedelta(days=3)
 
 
 def open_case(order: Order) -> Case | None:
-    """The case about late money of this order that nobody has decided yet, the newest; None if there is none."""
+    """The case about late money of this order that nobody has decided yet, the newest; None if there is none.
+
+    Nor where all of the order's money goes back already: then there is nothing to decide.
+    """
+    if ledger.money_of(order).net <= 0:
+        return None
     late = Case.objects.unresolved().filter(kind=Case.Kind.LATE_PAYMENT).about(*order.payments.all())
     return late.order_by("-opened_at").first()
 
@@ -67,6 +72,8 @@ def send_back_by_itself() -> None:
     now = timezone.now()
     late = Case.objects.filter(kind=Case.Kind.LATE_PAYMENT, status=Case.Status.OPEN, subject_type=kind_of(Payment))
     for case in late.filter(opened_at__lte=now - BY_ITSELF_AFTER):
+        if not ledger.refundable(Payment.objects.get(uuid=case.subject_uuid)):
+            continue  # it is on its way back already
         try:
             send_back(case, by=None, note=_("Nobody decided otherwise within three days."))
         except CannotRefund as refusal:

@@ -226,6 +226,11 @@ def refundable(payment: Payment) -> Decimal:
     return transaction_with_most(payment)[1]
 
 
+def refundable_in_all(payment: Payment) -> Decimal:
+    """How much of a payment can go back, from all of its transactions together."""
+    return sum((max(left, NOTHING) for left in _left_by_transaction(payment).values()), NOTHING)
+
+
 def transaction_with_most(payment: Payment) -> tuple[str, Decimal]:
     """The transaction of a payment that has most left to go back, and how much; nearly always there is only one."""
     net = money_of(payment.order).net

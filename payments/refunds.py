@@ -30,6 +30,9 @@ BEFORE_GIVING_UP = timedelta(hours=24)
 WORTH_TELLING = timedelta(minutes=10)
 
 
+MAY_APPROVE = "payments.approve_refund"
+
+
 class CannotRefund(Exception):
     """The refund cannot be asked for, sent or ended that way; nothing has moved. The text says why, to staff."""
 

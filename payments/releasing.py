@@ -16,7 +16,7 @@ from cart.models import Cart
 from cartsite.models import Case, User
 from orders import services as orders
 from orders.models import Order, OrderQuerySet
-from payments import ledger, refunds, schedule, sending, settling, sumup
+from payments import giving_back, schedule, sending, settling, sumup
 from payments.models import Payment
 from payments.sumup import Checkout
 
@@ -32,32 +32,52 @@ class CannotRelease(Exception):
     """The order is not waiting for payment, or money of it is here or in doubt."""
 
 
-def release(order: Order, *, to: str, by: str, user: User | None = None, cart: Cart | None = None) -> bool:
+def release(
+    order: Order, *, to: str, by: str, user: User | None = None, cart: Cart | None = None, reason: str = ""
+) -> bool:
     """Begin to let an order go and try to finish at once; True if it is done, False if a sweep will go on.
 
     Raises CannotRelease with nothing moved.
     """
-    begin(order, to=to, by=by, user=user, cart=cart)
+    begin(order, to=to, by=by, user=user, cart=cart, reason=reason)
     return step(order)
 
 
 @transaction.atomic
-def begin(order: Order, *, to: str, by: str, user: User | None = None, cart: Cart | None = None) -> None:
-    """Write down that the order is to end as `to` (expired or cancelled), by whom, and into which cart.
+def begin(
+    order: Order, *, to: str, by: str, user: User | None = None, cart: Cart | None = None, reason: str = ""
+) -> None:
+    """Write down that the order is to end as `to` (expired or cancelled), by whom, why, and into which cart.
 
-    From this commit on no new attempt to pay starts. A closing that has begun already goes on as it was.
-    Raises CannotRelease.
+    From this commit on no new attempt to pay starts. A closing that has begun already goes on as it was, but staff's
+    cancel takes over from the timer and from a shopper who changes the basket. Raises CannotRelease.
     """
     order = orders.lock(order.pk)
     if not order.is_awaiting_payment or not _may_go(order, to=to, by=by):
         raise CannotRelease(order.number)
-    if order.is_closing:
+    if order.is_closing and not _takes_over(order, by):
         return
     now = timezone.now()
     Order.objects.filter(pk=order.pk).update(
-        closing_since=now, closing_to=to, closing_by=by, closing_user=user, closing_cart=cart, next_step_at=now
+        closing_since=now,
+        closing_to=to,
+        closing_by=by,
+        closing_user=user,
+        closing_cart=cart,
+        closing_reason=reason,
+        next_step_at=now,
     )
-    order.record("closing", cause=by, by=user, to=to)
+    order.record("closing", cause=by, by=user, to=to, **({"reason": reason} if reason else {}))
+
+
+def _takes_over(order: Order, by: str) -> bool:
+    """Whether this closer goes before the one that began. Raises CannotRelease where staff's cancel cannot.
+
+    Those whose entry was cancelled were told where the rest of their order is.
+    """
+    if by == Order.Closer.STAFF and order.closing_by == Order.Closer.ENTRY:
+        raise CannotRelease(order.number)
+    return by == Order.Closer.STAFF and order.closing_by != Order.Closer.STAFF
 
 
 @transaction.atomic
@@ -78,6 +98,7 @@ def _stop_closing(order: Order) -> None:
         closing_to="",
         closing_by="",
         closing_user=None,
+        closing_reason="",
         closing_cart=None,
         next_step_at=order.deadline,
     )
@@ -95,24 +116,9 @@ def _has_case(order: Order, kinds: Sequence[str]) -> bool:
 
 def _may_go(order: Order, *, to: str, by: str) -> bool:
     """The guard; but staff may also cancel a part-paid order, since with that all its money is sent back."""
-    if to == Order.Status.CANCELLED and by == Order.Closer.STAFF:
+    if to == Order.Status.CANCELLED and by in (Order.Closer.STAFF, Order.Closer.ENTRY):
         return not _has_case(order, [Case.Kind.MISSING_AT_SUMUP])
     return guard_holds(order)
-
-
-def _send_money_back(order: Order) -> bool:
-    """Ask for all that a part-paid order still has to go back; False where that is for people to do by hand."""
-    money = ledger.money_of(order)
-    if money.net <= 0:
-        return True
-    wish = refunds.Wish(money.net, _("The order was cancelled before all of it was paid."), order.closing_user)
-    try:
-        asked = refunds.request_from_order(order, wish)
-    except refunds.CannotRefund:
-        return False
-    for refund in asked:
-        refunds.approve(refund, by=order.closing_user)
-    return True
 
 
 def step(order: Order) -> bool:
@@ -181,10 +187,10 @@ def _finish(order: Order) -> bool:
     if live is not None:
         _come_back(order, live)
         return False
-    if not _may_go(order, to=order.closing_to, by=order.closing_by) or not _send_money_back(order):
+    if not _may_go(order, to=order.closing_to, by=order.closing_by):
         _stop_closing(order)
         return False
-    return orders.let_go(order, cart)
+    return giving_back.end_unpaid(order, cart)
 
 
 def _lock_cart(named: int | None) -> Cart | None:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from cartsite.models import Case
 from orders import services as orders
 from orders.models import Order
-from payments import events, ledger, refunds, schedule, sumup
+from payments import events, giving_back, ledger, refunds, schedule, sumup
 from payments.models import Payment, Stray
 from payments.sumup import Checkout, Transaction
 
@@ -101,14 +101,22 @@ def _record(order: Order, payment: Payment, checkout: Checkout) -> None:
 
 
 def _record_captures(order: Order, payment: Payment, successful: list[Transaction]) -> None:
-    """Write down each successful transaction once, at its actual amount, and let the first telling decide."""
+    """Write down each successful transaction once, at its actual amount, and let the first telling decide.
+
+    Where staff are cancelling the order, all of it is written down first: all of it goes back.
+    """
+    goes_back, came_in = order.is_cancelled_by_staff, Decimal(0)
     for tried in successful:
         if ledger.record_capture(payment, tried):
             payment.transaction_code = tried.code
             schedule.changed(payment, Payment.Status.CAPTURED)
             payment.save()  # whoever asks the database from here on finds it captured
             order.record("captured", cause="SumUp", payment=str(payment.uuid), amount=str(tried.amount))
-            decide(order, payment, tried.amount)
+            came_in += tried.amount
+            if not goes_back:
+                decide(order, payment, tried.amount)
+    if goes_back and came_in:
+        decide(order, payment, came_in)
     if payment.is_live:  # a person was faster, and has attached this money to an order already
         close(order, payment, "its money was attached by staff")
 
@@ -122,7 +130,9 @@ def decide(order: Order, payment: Payment, amount: Decimal) -> None:
     net = ledger.money_of(order).net
     if amount != payment.amount:
         _open(Case.Kind.AMOUNT_MISMATCH, order, payment, amount)
-    if order.refunds.exists() and not order.is_sold:
+    if order.is_cancelled_by_staff:
+        _end_as_cancelled(order, payment, amount)
+    elif order.refunds.exists() and not order.is_sold:
         _open(Case.Kind.LATE_PAYMENT, order, payment, amount)  # once a refund exists, no machine confirms
     elif order.is_awaiting_payment:
         if net < order.total:
@@ -135,6 +145,17 @@ def decide(order: Order, payment: Payment, amount: Decimal) -> None:
         _open(Case.Kind.LATE_PAYMENT, order, payment, amount)
     else:
         _after_confirming(order, payment, amount)
+
+
+def _end_as_cancelled(order: Order, payment: Payment, amount: Decimal) -> None:
+    """Staff are cancelling the order that this came in for: it ends so now, and all its money is asked to go back.
+
+    While another attempt can still be paid the release goes on: it ends the order once that one is over.
+    """
+    what_happened = _("Order %(number)s was paid while staff cancelled it: it is cancelled, and the money goes back.")
+    Case.open(Case.Kind.LATE_PAYMENT, payment, what_happened % {"number": order.number}, at_stake=amount)
+    if not order.payments.live().exclude(pk=payment.pk).exists():
+        giving_back.end_unpaid(order, None)
 
 
 def _after_confirming(order: Order, payment: Payment, amount: Decimal) -> None:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from cartsite.backoffice import NoteForm, person_of
 from cartsite.models import Case, User
-from payments import casework, closing, ledger
+from payments import casework, closing, ledger, refunds
 from payments.casework import Step
 from payments.desk import fields, steps
 from payments.desk.order_money import owed_for
@@ -48,11 +48,11 @@ CONSEQUENCES = {
 # Beside the right to change cases.
 NEEDS = {
     Step.REFUND: "orders.change_order",
-    Step.BY_HAND: steps.MAY_APPROVE,
+    Step.BY_HAND: refunds.MAY_APPROVE,
     Step.REVIVE: "orders.change_order",
     Step.ATTACH: "orders.change_order",
     Step.CASH: "orders.change_order",
-    Step.RETRY: steps.MAY_APPROVE,
+    Step.RETRY: refunds.MAY_APPROVE,
     Step.GIVE_UP: "payments.change_refund",
     Step.CLOSE_ATTEMPT: "payments.change_payment",
 }

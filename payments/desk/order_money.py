@@ -56,7 +56,8 @@ TITLES = {
 CONSEQUENCES = {
     Way.CANCEL: gettext_lazy("Its places and stock go back on sale, and all its money goes back to the card."),
     Way.LET_GO: gettext_lazy(
-        "It is let go as soon as no payment can come in any more. What was paid of it goes back to the card."
+        "It ends as soon as no payment can come in any more. If it is paid until then, it is cancelled all the same."
+        " All that was paid goes back: to the card, and by hand what did not come by card."
     ),
     Way.PARTS: gettext_lazy("What is called off goes back on sale, and its price goes back to the card."),
     Way.AMOUNT: gettext_lazy("Money goes back to the card; nothing is called off."),
@@ -176,7 +177,7 @@ def ways_for(order: Order, *, may_approve: bool) -> list[Way]:
         Way.PARTS: order.status == Order.Status.CONFIRMED and bool(open_lines(order)),
         Way.AMOUNT: free_for_card(order) > 0,
         Way.BY_HAND: money.net > 0 and may_approve,  # whoever writes it down approves it
-        Way.CASH: order.is_awaiting_payment and owed_for(order) > 0,
+        Way.CASH: order.is_awaiting_payment and not order.is_cancelled_by_staff and owed_for(order) > 0,
     }
     return [way for way in Way if possible[way]]
 
@@ -297,7 +298,8 @@ def facts_of(order: Order) -> list[Any]:
 
 
 def _let_go(request: HttpRequest, order: Order, form: MoneyForm) -> None:
-    releasing.begin(order, to=Order.Status.CANCELLED, by=Order.Closer.STAFF, user=person_of(request))
+    reason = form.cleaned_data["reason"]
+    releasing.begin(order, to=Order.Status.CANCELLED, by=Order.Closer.STAFF, user=person_of(request), reason=reason)
 
 
 def _cancel(request: HttpRequest, order: Order, form: MoneyForm) -> None:

@@ -15,12 +15,11 @@ from payments.cancelling import CannotCancel
 from payments.casework import CannotDo
 from payments.closing import BeingClosed
 from payments.models import Refund
-from payments.refunds import CannotRefund, approve
+from payments.refunds import MAY_APPROVE, CannotRefund, approve
 from payments.releasing import CannotRelease
 from payments.sumup import SumUpError
 
 REFUSALS = (CannotRefund, CannotCancel, CannotCallOff, CannotDo, CannotRelease, BeingClosed, SumUpError)
-MAY_APPROVE = "payments.approve_refund"
 
 
 class Refused(Exception):
@@ -48,9 +47,9 @@ def in_words(refusal: Exception) -> str:
     if isinstance(refusal, BeingClosed):
         return _("Another process is at work on this day. Look again in a minute.")
     if isinstance(refusal, CannotRelease):
-        return _("%(number)s cannot be cancelled: it is over, partly handed out, or its money is in doubt.") % {
-            "number": refusal
-        }
+        return _(
+            "%(number)s cannot be cancelled: it is over, partly handed out, ends already, or its money is in doubt."
+        ) % {"number": refusal}
     return str(refusal)
 
 

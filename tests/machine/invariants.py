@@ -129,6 +129,10 @@ QUERIES: dict[str, str] = {
         SELECT p.reference FROM payments_payment p JOIN orders_order o ON o.id = p.order_id
         JOIN cartsite_case c ON c.subject_uuid = p.uuid AND c.kind = 'late_payment'
         WHERE NOT EXISTS (SELECT FROM cartsite_message m WHERE m.subject_uuid = o.uuid AND m.kind = 'late_payment')
+          AND NOT EXISTS (  -- it was paid while staff cancelled it: the mail about its end tells of the money
+            SELECT FROM orders_orderevent e JOIN cartsite_message m ON m.subject_uuid = o.uuid AND m.kind = e.kind
+            WHERE e.order_id = o.id AND e.kind = 'cancelled' AND e.cause = 'staff')
+          AND o.closing_by <> 'staff'  -- another attempt of it may still be paid
         UNION ALL
         SELECT o.number FROM orders_order o JOIN orders_orderevent e ON e.order_id = o.id
         WHERE (e.kind = 'expired' OR e.kind = 'cancelled' AND EXISTS (

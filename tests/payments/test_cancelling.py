@@ -797,12 +797,16 @@ def test_nobody_but_staff_lets_a_part_paid_order_go(payment: Payment, wire: Wire
     assert not Refund.objects.exists()
 
 
-def test_cash_keeps_a_part_paid_order_until_it_is_given_back(order: Order, staff: User, workshop: Entry) -> None:
+def test_an_order_paid_partly_in_cash_is_cancelled_with_a_case_for_that(
+    order: Order, staff: User, workshop: Entry
+) -> None:
     casework.take_cash(order, Decimal(20), by=staff)
 
-    assert not releasing.release(order, to="cancelled", by="staff", user=staff)
+    assert releasing.release(order, to="cancelled", by="staff", user=staff)
 
-    assert (fresh(order).status, fresh(order).is_closing, taken(workshop)) == ("awaiting_payment", False, 2)
+    assert (fresh(order).status, taken(workshop)) == ("cancelled", 0)
+    assert Case.objects.unresolved().get(kind=Case.Kind.OVERPAID).at_stake == 20
+    assert not Refund.objects.exists()
 
 
 def test_staff_do_not_cancel_an_order_that_sumup_has_lost_sight_of(
