@@ -240,6 +240,8 @@ class Case(models.Model):
     what_happened = models.TextField()
     at_stake = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
     opened_at = models.DateTimeField(auto_now_add=True)
+    # When the people in settings.ADMINS, or the hook, were told of it.
+    told_at = models.DateTimeField(null=True, blank=True, editable=False)
     snoozed_until = models.DateTimeField(null=True, blank=True)
     resolved_at = models.DateTimeField(null=True, blank=True)
     resolved_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
@@ -317,3 +319,13 @@ class Agreement(models.Model):
 
     def __str__(self) -> str:
         return self.step
+
+
+class Heartbeat(models.Model):
+    """When a kind of process was last heard of: one row each, written every 15 seconds."""
+
+    who = models.CharField(max_length=20, primary_key=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.who

@@ -410,6 +410,16 @@ EMAIL_TIMEOUT = 20  # seconds
 DEFAULT_FROM_EMAIL = read(env.str, "DEFAULT_FROM_EMAIL", local="Rose Ash <shop@demo.test>")
 check("DEFAULT_FROM_EMAIL", "@" in DEFAULT_FROM_EMAIL, "must be an e-mail address, with a name or without")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
+EMAIL_SUBJECT_PREFIX = "[Rose Ash] "  # of what ADMINS get
+# Who is told of faults and of cases, by mail or by a hook that takes JSON: nobody, unless told here.
+ADMINS = [("", address.strip()) for address in read(env.list, "ADMINS", default=[])]
+check("ADMINS", all("@" in address for _name, address in ADMINS), "must be e-mail addresses, parted by commas")
+ALERT_HOOK_URL = read(env.str, "ALERT_HOOK_URL", default="")
+check(
+    "ALERT_HOOK_URL",
+    not ALERT_HOOK_URL or ALERT_HOOK_URL.startswith(("https://", "http://") if DEBUG else "https://"),
+    "must begin with https://",
+)
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -430,10 +440,14 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "filters": {"mask": {"()": "cartsite.logs.MaskSecrets"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["mask"]}},
-    "root": {"handlers": ["console"], "level": "INFO"},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["mask"]},
+        # In place of Django's own mail to admins, which sends one for each error and holds up the request.
+        "alert": {"class": "cartsite.alerts.AlertHandler", "level": "ERROR"},
+    },
+    "root": {"handlers": ["console", "alert"], "level": "INFO"},
     "loggers": {
-        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "django": {"handlers": ["console", "alert"], "level": "INFO", "propagate": False},
         # A sweep that found nothing to do every few seconds is not news.
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
@@ -490,6 +504,8 @@ CELERY_BEAT_SCHEDULE = {
     "send late money back in time": _every(10 * 60, "payments.tasks.decide_late_payments"),
     "close the days that are over": _every(15 * 60, "payments.tasks.close_days"),
     "wake the cases that slept": _every(5 * 60, "cartsite.tasks.wake_cases"),
+    "show that timed work arrives": _every(15, "cartsite.tasks.note_beat"),
+    "tell of the cases that were opened": _every(60, "cartsite.tasks.tell_of_cases"),
     "delete sessions that are over": _every(6 * 60 * 60, "cartsite.tasks.clear_sessions"),
     "forget what was agreed to": _every(6 * 60 * 60, "cartsite.tasks.forget_agreements"),
     "finish and begin releases": _every(10, "payments.tasks.sweep_releases"),

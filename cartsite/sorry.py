@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from cartsite import alerts
 from cartsite.problems import problem
 
 RETRY_AFTER = 10  # seconds; a database that was restarted, or replaced by its standby, is back by then
@@ -60,8 +61,10 @@ def broken(request: HttpRequest) -> HttpResponse:
     error = sys.exc_info()[1]  # Django calls this while it handles the error
     if error is not None and is_database_away(error):
         return database_is_away(request)
-    title, detail = _("Something went wrong"), _("It is our fault, and we were told. Please try again in a minute.")
-    return _say_without_help(request, 500, title, detail)
+    detail = _("It is our fault. Please try again in a minute.")
+    if alerts.is_anybody_told():
+        detail = _("It is our fault, and we were told. Please try again in a minute.")
+    return _say_without_help(request, 500, _("Something went wrong"), detail)
 
 
 def database_is_away(request: HttpRequest) -> HttpResponse:

@@ -3,7 +3,8 @@
 from celery import shared_task
 from django.core.management import call_command
 
-from cartsite import agreements
+from cartsite import agreements, case_alerts, heartbeats
+from cartsite.celery import one_at_a_time
 from cartsite.models import Case
 
 
@@ -23,3 +24,16 @@ def clear_sessions() -> None:
 def forget_agreements() -> None:
     """Delete what came of confirmed steps once their forms cannot be posted any more."""
     agreements.forget_old()
+
+
+@shared_task
+def note_beat() -> None:
+    """Timed work arrives."""
+    heartbeats.note("beat")
+
+
+@shared_task
+@one_at_a_time
+def tell_of_cases() -> None:
+    """Tell whoever is to be told of the cases that were opened."""
+    case_alerts.tell_of_cases()

@@ -6,6 +6,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError
 
+from cartsite import heartbeats
 from cartsite.celery import app as celery_app
 
 
@@ -17,10 +18,23 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Ready: the database answers and has every migration, and the broker takes work. 503 names what is missing."""
-    checks = {"database": _database_is_ready(), "broker": _broker_is_ready()}
-    ready = all(checks.values())
-    return JsonResponse({"status": "ready" if ready else "not ready", **checks}, status=200 if ready else 503)
+    """Ready: the database answers and has every migration, and the broker takes work. 503 names what is missing.
+
+    Whether a worker and beat were heard of within a minute is said, too, but pages are served without them: that is
+    logged as an error, and no reason for a load balancer to take this process away. None: the database cannot tell.
+    """
+    needed = {"database": _database_is_ready(), "broker": _broker_is_ready()}
+    helpers = {who: _is_heard_of(who) for who in ("worker", "beat")}
+    ready = all(needed.values())
+    status = "ready" if ready else "not ready"
+    return JsonResponse({"status": status, **needed, **helpers}, status=200 if ready else 503)
+
+
+def _is_heard_of(who: str) -> bool | None:
+    try:
+        return heartbeats.heard_of(who)
+    except Error:
+        return None
 
 
 def _database_is_ready() -> bool:
