@@ -41,6 +41,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m payments.simulator", description="A SumUp that runs here.")
     parser.add_argument("--port", type=_port, default=8801, help="0 takes any free port")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address, others are refused")
+    parser.add_argument("--public-url", default="", help="where a proxy that speaks TLS offers it, if there is one")
     parser.add_argument("--store", help="the file to remember everything in; without it all is forgotten at the end")
     parser.add_argument("--api-key", default=key, help="also from SUMUP_API_KEY")
     parser.add_argument("--merchant-code", default=code, help="also from SUMUP_MERCHANT_CODE")
@@ -60,7 +61,7 @@ def _build(options: argparse.Namespace) -> SimulatorServer:
         raise CannotStart("this looks like a live key. Real keys have no business here.")
     simulator = _load(options)
     try:
-        return serve(simulator, options.port, options.host)
+        return serve(simulator, options.port, options.host, options.public_url.rstrip("/"))
     except NotLoopback as error:
         raise CannotStart(str(error)) from error
     except OSError as error:

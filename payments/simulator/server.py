@@ -33,20 +33,24 @@ class BadBody(Exception):
         self.status = status
 
 
-def serve(simulator: Simulator, port: int = 0, host: str = "127.0.0.1") -> "SimulatorServer":
-    """A server for the simulator, bound to a port (0: any that is free) but not yet started."""
-    return SimulatorServer(simulator, port, host)
+def serve(simulator: Simulator, port: int = 0, host: str = "127.0.0.1", public_url: str = "") -> "SimulatorServer":
+    """A server for the simulator, bound to a port (0: any that is free) but not yet started.
+
+    Its pages have the `public_url` of a proxy in front of it, or its own address if there is none.
+    """
+    return SimulatorServer(simulator, port, host, public_url)
 
 
 class SimulatorServer:
     """A simulator that can be reached over HTTP, at `url`. As a context manager it starts and stops itself."""
 
-    def __init__(self, simulator: Simulator, port: int, host: str) -> None:
+    def __init__(self, simulator: Simulator, port: int, host: str, public_url: str = "") -> None:
         self.simulator = simulator
         self.stopping = threading.Event()
         self._http = _HttpServer((_check_loopback(host), port), self)
         self._threads: list[threading.Thread] = []
         self.url = "http://{}:{}".format(*self._http.socket.getsockname())
+        self.public_url = public_url or self.url
 
     def start(self) -> None:
         """Answer requests and do what falls due, in threads of its own."""
@@ -155,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         headers = dict(self.headers.items())
         owner = self.server.owner
-        self._send(answer(owner.simulator, Request(self.command, path, query, headers, body, owner.url)))
+        self._send(answer(owner.simulator, Request(self.command, path, query, headers, body, owner.public_url)))
 
     # The names are those the standard library looks for.
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = _answer  # noqa: N815

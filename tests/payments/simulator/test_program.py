@@ -140,3 +140,11 @@ def test_it_knows_nothing_of_django(start: Start) -> None:
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert result.stdout.strip() == "False"
+
+
+def test_behind_a_proxy_its_pages_have_the_proxys_address(start: Start) -> None:
+    shop = shop_at(start("--port", "0", "--public-url", "https://sumup.staging.example/"))
+
+    created = shop.create(hosted_checkout={"enabled": True})
+
+    assert created["hosted_checkout_url"].startswith("https://sumup.staging.example/pay/")
