@@ -24,7 +24,7 @@ PRODUCTION_LIKE := env DEBUG=0 DEMO=0 \
 	EMAIL_URL=smtp+tls://shop:no-secret@mail.example:587 DEFAULT_FROM_EMAIL=shop@shop.example
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/installed ## Start the whole shop on this machine (PORT=8000 SIMULATOR_PORT=8001); Ctrl-C stops it
 	@$(PY) -m cartsite.local.demo --port $(PORT) --simulator-port $(SIMULATOR_PORT)
@@ -45,6 +45,13 @@ browser: .venv/installed ## Run the tests that need Chromium
 	@for name in chromium chromium-browser google-chrome; do found=$$(command -v $$name) && break; done; \
 	if [ -z "$$found" ]; then echo "There is no Chromium on this machine (apt install chromium)."; exit 1; fi; \
 	DEBUG=1 CHROMIUM="$$found" $(WITH_DATABASE) -m pytest tests/browser $(ARGS)
+
+production-check: .venv/installed ## Build as the Dockerfile does, run it with DEBUG off, and buy in it
+	@$(PY) -m tests.production
+
+RELEASES ?= bookworm trixie
+newcomer-check: ## Run both commands of the README in bare trees of Debian (root; RELEASES=trixie TESTS=tests/cart to choose)
+	@$(PYTHON) tests/newcomer/check.py $(RELEASES) --mirror "$(MIRROR)" --tests "$(TESTS)"
 
 check: style types layers migrations deployment collect templates ## Look for faults without running the tests (-k: do not stop at one)
 
@@ -106,4 +113,4 @@ $(shell rm -f .venv/installed)
 endif
 endif
 
-.PHONY: help demo forget test prove machine browser check style types layers migrations deployment collect templates css lock clean
+.PHONY: help demo forget test prove machine browser production-check newcomer-check check style types layers migrations deployment collect templates css lock clean

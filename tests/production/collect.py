@@ -22,7 +22,7 @@ def main() -> int:
         done = subprocess.run(
             command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
-    print(done.stdout + done.stderr if done.returncode else done.stdout.strip())
+    print((done.stdout + done.stderr if done.returncode else done.stdout).strip())
     return done.returncode
 
 

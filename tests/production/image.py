@@ -1,10 +1,17 @@
 """What Docker would make of the Dockerfile: which files it copies, and which commands it runs on them."""
 
+import json
+import os
 import re
+import shlex
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from string import Template
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -64,3 +71,93 @@ def copy_context(into: Path) -> None:
 def _names_left_out(ignored: Ignored, folder: str, names: list[str]) -> list[str]:
     here = Path(folder).relative_to(CHECKOUT)
     return [name for name in names if str(here / name) in ignored]
+
+
+class StepFailed(Exception):
+    """A step of the Dockerfile failed. The text says which, and the end of what it said."""
+
+
+# What an index for pip may need on this machine, and nothing else of it.
+KEPT = re.compile(r"PIP_.*|HOME|LANG|TMPDIR|(https?|no)_proxy|SSL_CERT_FILE|REQUESTS_CA_BUNDLE", re.IGNORECASE)
+
+
+class Image:
+    """The image that the Dockerfile describes, made in a folder: its /venv and /shop are folders there."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        """Name the folder, which must be empty, and somebody to tell how far it is."""
+        self.folder, self.say = folder, say
+        self.base = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
+        self.base["PATH"] = f"{self._make_python()}:{os.defpath}"
+        self.environment: dict[str, str] = {}
+        self.workdir = folder
+        self.entrypoint: list[str] = []
+        self.healthcheck: list[str] = []
+
+    def build(self) -> None:
+        """Do every step that needs no Docker. Raises StepFailed, also for a step that is not known here."""
+        for each in instructions((CHECKOUT / "Dockerfile").read_text()):
+            step = getattr(self, f"_{each.word.lower()}", None)
+            if step is None:
+                raise StepFailed(f"{each.word} {each.rest}: it is not known how to do this without Docker")
+            step(self.here(each.rest))
+
+    def here(self, text: str) -> str:
+        """A text of the Dockerfile with the image's folders replaced by those that stand in for them."""
+        return re.sub(r"(?<![\w./])/(venv|shop)\b", rf"{self.folder}/\1", text)
+
+    def _make_python(self) -> Path:
+        """A folder with a `python`, as the base image has one and Debian does not."""
+        tools = self.folder / "tools"
+        tools.mkdir()
+        python = tools / "python"
+        python.write_text(f'#!/bin/sh\nexec {shlex.quote(os.path.realpath(sys.executable))} "$@"\n')
+        python.chmod(0o755)
+        return tools
+
+    def _from(self, _rest: str) -> None:
+        self.environment, self.workdir = dict(self.base), self.folder / "build"
+        self.workdir.mkdir(exist_ok=True)
+
+    def _env(self, rest: str) -> None:
+        for pair in shlex.split(rest):
+            name, _equals, value = pair.partition("=")
+            if name != "PIP_NO_CACHE_DIR":  # it keeps the image small; here the cache spares the index
+                self.environment[name] = Template(value).safe_substitute(self.environment)
+
+    def _workdir(self, rest: str) -> None:
+        self.workdir = Path(rest)
+        self.workdir.mkdir(exist_ok=True)
+
+    def _copy(self, rest: str) -> None:
+        source, target = rest.split()[-2:]
+        if rest.startswith("--from="):
+            return  # both stages share the folder
+        if source == ".":
+            copy_context(self.workdir / target)
+        elif source in Ignored((CHECKOUT / ".dockerignore").read_text()):
+            raise StepFailed(f"COPY {rest}: .dockerignore keeps it out")
+        else:
+            shutil.copy(CHECKOUT / source, self.workdir / target)
+
+    def _run(self, rest: str) -> None:
+        if rest.startswith("useradd"):
+            self.say("  not done here: useradd (all runs as whoever runs this)")
+            return
+        self.say(f"  {rest.replace(str(self.folder), '')[:100]}")
+        done = subprocess.run(
+            rest, shell=True, cwd=self.workdir, env=self.environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise StepFailed(f"RUN {rest} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-4000:]}")
+
+    def _entrypoint(self, rest: str) -> None:
+        self.entrypoint = json.loads(rest)
+
+    def _healthcheck(self, rest: str) -> None:
+        self.healthcheck = json.loads(rest.partition("CMD")[2])
+
+    def _user(self, _rest: str) -> None:
+        """All runs as whoever runs this."""
+
+    _expose = _cmd = _user
