@@ -75,6 +75,11 @@ class Basket:
         return min((hold.until for hold in live if hold.until), default=None)
 
     @property
+    def is_short(self) -> bool:
+        """Whether there are too few of something in it, as far as that was looked for (`cart.shortages`)."""
+        return any(item.left is not None for item in self.items)
+
+    @property
     def next_end(self) -> datetime | None:
         """When (UTC) the first of the holds that still last ends; None if none does."""
         return min((hold.until for hold in self._lasting() if hold.until), default=None)
@@ -121,7 +126,12 @@ class Basket:
     @property
     def prices_rose(self) -> bool:
         """Whether some line costs more than the shopper has agreed to."""
-        return any(item.price_rose for item in self.items)
+        return bool(self.risen)
+
+    @property
+    def risen(self) -> list[CartItem]:
+        """The lines that cost more than the shopper has agreed to."""
+        return [item for item in self.items if item.price_rose]
 
     @property
     def fingerprint(self) -> str:

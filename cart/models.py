@@ -228,6 +228,8 @@ class CartItem(models.Model):
     # How many of it the change that is being made claimed, and why it could not be made; not kept.
     newly_held = 0
     error = ""
+    # How many of it there are left for the line, if these are too few (`cart.shortages`); not kept.
+    left: int | None = None
 
     objects = CartItemQuerySet.as_manager()
 

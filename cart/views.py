@@ -16,6 +16,7 @@ from cart import services
 from cart.forms import AddForm, PricesForm, QuantitiesForm, QuantityForm
 from cart.models import Cart, CartItem, Product
 from cart.services import Basket, CannotUndo, Unavailable, UnknownCart
+from cart.shortages import find_shortages
 from cart.visitors import (
     TooManyPlaces,
     basket_for,
@@ -53,7 +54,9 @@ def market(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest) -> HttpResponse:
     """The cart: lines of both kinds, what they cost, and how long scarce ones are held; htmx gets the lines alone."""
     template = "cart/_items.html" if wants_fragment(request) else "cart/detail.html"
-    return render(request, template, {"basket": even_if_emptied(request, basket_for(request))})
+    basket = even_if_emptied(request, basket_for(request))
+    find_shortages(basket)
+    return render(request, template, {"basket": basket})
 
 
 @require_POST
@@ -213,6 +216,7 @@ def _answer_change(
     `error` is about the line `item_id`, or about none; `refused` are further errors by line.
     """
     wrong = {**(refused or {}), **({item_id: error} if error and item_id else {})}
+    find_shortages(basket)
     for item in basket.lines:
         item.error = wrong.get(item.pk, "")
     error = error or next((item.error for item in basket.lines if item.error), "")

@@ -3,7 +3,6 @@
 from typing import TypeVar
 
 from django.conf import settings
-from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
 
 from cart import services
@@ -60,13 +59,6 @@ def check_places(request: HttpRequest, places: int) -> None:
     """
     if places and not limits.is_within(request, "places", cost=places):
         raise TooManyPlaces
-
-
-@transaction.atomic
-def keep_longer(request: HttpRequest) -> None:
-    """Hold what is in the visitor's basket longer, and once more what lapsed. Raises TooManyPlaces."""
-    if cart := find_cart_for(request):
-        check_places(request, services.renew(cart).newly_held)
 
 
 def set_cart_cookie(response: Response, token: str | None) -> Response:

@@ -171,6 +171,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "cart.context.badge",
+                "orders.context.unpaid",
             ],
             "builtins": ["cartsite.templatetags.shop"],
         },

@@ -5,6 +5,7 @@ The first visit with a secret sets a signed cookie for that one order and goes o
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
+from uuid import UUID
 
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
@@ -18,6 +19,10 @@ Response = TypeVar("Response", bound=HttpResponseBase)
 
 _signer = Signer(salt="orders.access")
 COOKIE = "order"
+# Which orders the browser knows, for pages that mention them; it opens none of them.
+_seen_signer = Signer(salt="orders.seen")
+SEEN_COOKIE = "orders"
+MOST_SEEN = 20
 COOKIE_AGE = 60 * 60 * 24 * 365  # seconds
 NUMBER_LENGTH = 10  # without the dashes
 
@@ -57,6 +62,15 @@ def may_see(request: HttpRequest, order: Order) -> bool:
         return False
 
 
+def seen_by(request: HttpRequest) -> list[UUID]:
+    """The orders (by UUID) that this browser may see since it came with their secret links, newest first."""
+    try:
+        listed = _seen_signer.unsign(request.COOKIES.get(SEEN_COOKIE, ""))
+    except BadSignature:
+        return []
+    return [UUID(each) for each in listed.split(".")]
+
+
 def any_fits(secrets: Iterable[str], presented: str) -> bool:
     """Whether one of the secrets was presented; every one is compared, so that the time taken tells nothing."""
     fitting = [secret for secret in secrets if constant_time_compare(secret, presented)]
@@ -79,19 +93,24 @@ def returning_token(order: Order) -> str:
 
 
 def remember(request: HttpRequest, response: Response, order: Order) -> Response:
-    """Let this browser see this order from now on; the cookie is sent to the order's own addresses only.
+    """Let this browser see this order from now on: the cookie that opens it is sent to its own addresses only.
 
     The order's own user needs none, and once they have signed out nobody else at this browser sees it.
     """
     if order.user_id is not None and request.user.pk == order.user_id:
         return response
-    response.set_cookie(
-        COOKIE,
-        _signer.sign(str(order.uuid)),
-        max_age=COOKIE_AGE,
-        path=order.get_absolute_url(),
-        httponly=True,
-        secure=settings.COOKIES_SECURE,
-        samesite="Lax",
-    )
+    seen = [order.uuid, *(uuid for uuid in seen_by(request) if uuid != order.uuid)][:MOST_SEEN]
+    for name, value, path in (
+        (COOKIE, _signer.sign(str(order.uuid)), order.get_absolute_url()),
+        (SEEN_COOKIE, _seen_signer.sign(".".join(uuid.hex for uuid in seen)), "/"),
+    ):
+        response.set_cookie(
+            name,
+            value,
+            max_age=COOKIE_AGE,
+            path=path,
+            httponly=True,
+            secure=settings.COOKIES_SECURE,
+            samesite="Lax",
+        )
     return response

@@ -1,6 +1,6 @@
 """Placing an order: a cart becomes a commitment, once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from django.conf import settings
@@ -10,7 +10,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bookings import capacity, waiting
-from bookings.models import Hold
+from bookings.availability import Held, held_in
+from bookings.models import Hold, Pool
 from cart.basket import hold_still
 from cart.models import Cart, CartItem, hash_token
 from cart.services import Basket, carry_saved_over
@@ -158,7 +159,8 @@ def _hold_everything(quote: Quote) -> dict[int, Hold]:
         claimed = capacity.claim_all([(line.pool_id or 0, line.quantity) for line in scarce.values()], until=None)
         waiting.refuse_if_queued([line.pool_id or 0 for line in unheld if line.item and line.item.entry_id])
     except capacity.SoldOut as sold_out:
-        gone = [_say_gone(line) for line in unheld if line.pool_id in sold_out.pools]
+        left = _left_in(sold_out.pools)
+        gone = [_say_gone(line, left) for line in unheld if line.pool_id in sold_out.pools]
         raise CannotPlace(*gone) from None
     return fitting | dict(zip(scarce, claimed, strict=True))
 
@@ -171,13 +173,23 @@ def _held_for(line: Line, held: dict[int, Hold]) -> Hold | None:
     return hold if hold and hold.quantity == line.quantity else None
 
 
-def _say_gone(line: Line) -> str:
-    """The sentence for what somebody else was faster to take."""
+def _left_in(pools: Collection[int]) -> dict[int, int]:
+    """How many anybody could still claim from these pools (by primary key); none where others wait."""
+    held, queued = held_in(pools), waiting.is_queued(pools)
+    free = {pool.pk: (pool.free or 0) + held.get(pool.pk, Held()).expired for pool in Pool.objects.filter(pk__in=pools)}
+    return {pk: 0 if pk in queued else left for pk, left in free.items()}
+
+
+def _say_gone(line: Line, left: Mapping[int, int]) -> str:
+    """The sentence for what somebody else was faster to take, with how many there are left."""
     if line.slot:
         return handover.say_full(line.slot)
     if line.voucher:
         return vouchers.say_used_up(line.voucher)
-    return _("There is not enough left of %(title)s.") % {"title": line.title}
+    said = {"title": line.title, "left": left.get(line.pool_id or 0, 0)}
+    if not said["left"]:
+        return _("There is not enough left of %(title)s.") % said
+    return _("There is not enough left of %(title)s: only %(left)d.") % said
 
 
 def _write_order(quote: Quote, holds: dict[int, Hold], guests: Mapping[str, Guest], user: User | None) -> Order:

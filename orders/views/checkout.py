@@ -1,52 +1,102 @@
 """Checkout: how it is handed over, who orders, a last look at exactly what will be charged, and the way to SumUp."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from django.conf import settings
+from django.db import transaction
 from django.forms import BoundField
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
+from django_htmx.http import HttpResponseClientRedirect
 
-from cart.services import Basket, token_after_order
-from cart.visitors import TooManyPlaces, basket_for, keep_longer, set_cart_cookie, token_of, user_of
+from cart import services
+from cart.models import Cart, CartItem
+from cart.services import Basket, Unavailable, token_after_order
+from cart.shortages import find_shortages
+from cart.visitors import (
+    TooManyPlaces,
+    basket_for,
+    check_places,
+    find_cart_for,
+    set_cart_cookie,
+    token_of,
+    user_of,
+)
 from cartsite import limits
-from cartsite.http import wants_fragment
+from cartsite.http import is_htmx, read_key, wants_fragment
 from cartsite.sorry import too_many
 from orders import access, attendees
 from orders.attendees import Asked, Guest, Reader
 from orders.forms import AttendeesForm, CheckoutForm, ChoicesForm, as_shown
 from orders.placing import CannotPlace, Dearer, place
 from orders.quoting import make_quote
+from orders.unpaid import find_unpaid
 from orders.views.paying import go_and_pay
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def checkout(request: HttpRequest) -> HttpResponse:
-    """The review of what will be charged. A POST shows it with what was chosen (`update`, or `keep`, which holds
-    the places longer), or places the order."""
+    """The review of what will be charged. A POST takes one of STEPS and shows it again, or places the order."""
     if request.method != "POST":
         return _review(request, ChoicesForm(), None)
     if request.POST.get("voucher") and not limits.is_within(request, "voucher"):
         return too_many(request)
-    if "keep" in request.POST:
-        return _keep_longer(request)
-    if "update" in request.POST:
-        return _review(request, ChoicesForm(request.POST), None)
+    for name, step in STEPS.items():
+        if name in request.POST:
+            return step(request)
     return _place(request)
+
+
+def _show_sums(request: HttpRequest) -> HttpResponse:
+    """Show the page again with what was chosen and typed."""
+    return _review(request, ChoicesForm(request.POST), None)
 
 
 def _keep_longer(request: HttpRequest) -> HttpResponse:
     """Hold what is in the basket longer, and show the page again with what was typed; each line says if it is held."""
+    return _change_basket(request, services.renew)
+
+
+def _accept_prices(request: HttpRequest) -> HttpResponse:
+    """Agree to the prices that the page showed, and show it again with what was typed."""
+    return _change_basket(request, lambda cart: services.accept_prices(cart, request.POST["accept"] or "nothing"))
+
+
+def _take_fewer(request: HttpRequest) -> HttpResponse:
+    """Make a line as many as the page said there are left (`take` is its primary key and that number)."""
+    pk, _dash, left = request.POST["take"].partition("-")
+    item, quantity = read_key(pk), read_key(left)
+    if item is None or not quantity or quantity > services.MOST_PER_LINE:
+        return _show_sums(request)
+    return _change_basket(request, lambda cart: services.set_quantity(cart, item, quantity))
+
+
+def _change_basket(request: HttpRequest, change: Callable[[Cart], Basket]) -> HttpResponse:
+    """Do this to the visitor's basket and show the page again, which says what still stands in the way."""
     if not limits.is_within(request, "hold"):
         return too_many(request)
     try:
-        keep_longer(request)
+        with transaction.atomic():
+            if cart := find_cart_for(request):
+                check_places(request, change(cart).newly_held)
     except TooManyPlaces:
         return too_many(request)
-    return _review(request, ChoicesForm(request.POST), None)
+    except (CartItem.DoesNotExist, Unavailable):
+        pass  # what is shown now says why
+    return _show_sums(request)
+
+
+# What a button of the page may ask for, besides to place the order.
+STEPS: dict[str, Callable[[HttpRequest], HttpResponse]] = {
+    "take": _take_fewer,
+    "accept": _accept_prices,
+    "keep": _keep_longer,
+    "update": _show_sums,
+}
 
 
 def _review(
@@ -55,7 +105,8 @@ def _review(
     """The review page, with what was chosen and typed, and why it did not go on (`form` None: nobody tried to)."""
     basket = basket_for(request)
     if not basket.items:
-        return redirect("cart:detail")
+        return _leave_empty_checkout(request)
+    find_shortages(basket)
     quote = make_quote(basket, choices.choices)
     if choices.is_bound:
         choices.tell(quote, with_gaps=form is not None)
@@ -75,6 +126,14 @@ def _review(
     if "update" in request.POST and wants_fragment(request):
         return render(request, "orders/_checkout_review.html", context)
     return render(request, "orders/checkout.html", context, status=422 if form else 200)
+
+
+def _leave_empty_checkout(request: HttpRequest) -> HttpResponse:
+    """There is nothing to place: on to the order that waits to be paid (placed in another window, or come back from),
+    or to the empty basket. htmx goes there with the whole page: an open checkout has no place for it."""
+    order = find_unpaid(request)
+    address = order.get_absolute_url() if order else reverse("cart:detail")
+    return HttpResponseClientRedirect(address) if is_htmx(request) else redirect(address)
 
 
 def _who_comes(request: HttpRequest, basket: Basket, *, is_judged: bool) -> AttendeesForm:

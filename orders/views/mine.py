@@ -13,6 +13,7 @@ from cartsite.paging import Page, cursor_of, page_of
 from orders import access
 from orders.forms import OrderFilterForm
 from orders.models import Order, OrderLine, OrderQuerySet
+from orders.unpaid import orders_seen
 
 PER_PAGE = 25
 NEWEST_FIRST = ("-placed_at", "-pk")
@@ -21,9 +22,16 @@ LOOK_THROUGH = 500
 
 
 @never_cache
-@login_required
 @require_safe
 def mine(request: HttpRequest) -> HttpResponse:
+    """The shopper's orders: all of their account's, or those that a guest's browser knows."""
+    if user_of(request) is None and (seen := orders_seen(request, PER_PAGE)):
+        return render(request, "orders/of_browser.html", {"page": Page(seen, "")})
+    return of_account(request)
+
+
+@login_required
+def of_account(request: HttpRequest) -> HttpResponse:
     """The signed-in shopper's orders, newest first: by status and day, number, or words from what is in them."""
     form = OrderFilterForm(request.GET)
     form.is_valid()

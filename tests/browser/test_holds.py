@@ -109,7 +109,7 @@ def test_what_lapsed_is_held_again_by_one_press_or_said_to_be_gone(open_page: Op
     page.reload()
     page.get_by_role("button", name="Hold again").click()
     expect(page.get_by_text("There is not enough left of Bread workshop to hold it again.")).to_be_visible()
-    expect(page.get_by_text("there is not enough free at the moment")).to_be_visible()
+    expect(page.get_by_text("Only 1 place left.")).to_be_visible()
     expect(page.locator("[data-item]")).to_have_count(2)
     shot(page, "basket-gone")
 

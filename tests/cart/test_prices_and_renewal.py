@@ -274,7 +274,7 @@ def test_somebody_else_may_take_what_i_held_too_long_and_my_line_says_so(fill_ca
     assert (held_by(mine), held_by(theirs)) == ({"Pizza evening": 0}, {"Pizza evening": 1})
     for address in ("/cart/", "/checkout/"):
         page = visitor(token).get(address).content.decode()
-        assert "We no longer hold this for you, and there is not enough free at the moment." in page
+        assert "We no longer hold this for you, and there is none left. Please remove it." in page
     with pytest.raises(CannotPlace, match="There is not enough left of Pizza evening"):
         place_cart(mine, token)
     assert lines_of(mine) == {"Pizza evening": 1}

@@ -331,7 +331,7 @@ def test_what_is_sold_out_meanwhile_is_said_by_name(fill_cart: FillCart, sumup: 
     response = visitor(token).post("/checkout/", typed(cart))
 
     assert response.status_code == 422
-    assert "There is not enough left of Damson jam." in text_of(response)
+    assert "There is not enough left of Damson jam: only 1." in text_of(response)
     assert all_rows() == before
 
 
