@@ -533,7 +533,7 @@ def test_prices_that_changed_since_the_page_was_shown_are_shown_again(
     _cart, token = fill_cart((honey, 1))
     client = visitor_with(token, Client(headers=headers))
     Product.objects.update(price=Decimal("7.00"))
-    agreed = fields_of(client.get("/cart/").content.decode(), "Accept the new prices")
+    agreed = fields_of(client.get("/cart/").content.decode(), "Accept £7.00")
     Product.objects.update(price=Decimal("8.00"))
 
     answer = client.post("/cart/prices/", agreed)
