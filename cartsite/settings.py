@@ -407,6 +407,10 @@ TIME_ZONE = read(env.str, "TIME_ZONE", default="Europe/London")
 check("TIME_ZONE", TIME_ZONE in zoneinfo.available_timezones(), f"{TIME_ZONE} is not an IANA time zone")
 
 vars().update(read(env.email_url, "EMAIL_URL", local=env.email_url_config(f"filemail:///{LOCAL_DIR}/mail")))
+# In a test shop all mail passes what marks it as a test.
+REAL_EMAIL_BACKEND = vars()["EMAIL_BACKEND"]
+if ORDERS_ARE_TESTS:
+    EMAIL_BACKEND = "cartsite.staging.MarkingBackend"
 EMAIL_TIMEOUT = 20  # seconds
 DEFAULT_FROM_EMAIL = read(env.str, "DEFAULT_FROM_EMAIL", local="Rose Ash <shop@demo.test>")
 check("DEFAULT_FROM_EMAIL", "@" in DEFAULT_FROM_EMAIL, "must be an e-mail address, with a name or without")

@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from orders.models import NUMBER_ALPHABET, Order
+from orders.models import NUMBER_ALPHABET, TEST_PREFIX, Order
 
 Response = TypeVar("Response", bound=HttpResponseBase)
 
@@ -47,9 +47,11 @@ def find_by_number(number: str) -> Order | None:
 
 def read_number(typed: str) -> str:
     """An order's number as somebody typed or heard it, with dashes or without, in any case; empty if it is none."""
-    code = "".join(letter for letter in typed.upper() if letter not in " -")
+    said = "".join(letter for letter in typed.upper() if letter not in " -")
+    code = said.removeprefix(TEST_PREFIX.rstrip("-"))
     is_number = len(code) == NUMBER_LENGTH and set(code) <= set(NUMBER_ALPHABET)
-    return f"{code[:4]}-{code[4:8]}-{code[8:]}" if is_number else ""
+    prefix = TEST_PREFIX if said != code else ""
+    return f"{prefix}{code[:4]}-{code[4:8]}-{code[8:]}" if is_number else ""
 
 
 def may_see(request: HttpRequest, order: Order) -> bool:

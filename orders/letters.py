@@ -10,6 +10,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
+from cartsite import staging
 from cartsite.models import Message
 from orders.letter_kinds import KINDS, Kind, NotNeeded, mail_of
 from orders.models import Order
@@ -34,6 +35,8 @@ def compose(order: Order, message: Message) -> EmailMultiAlternatives:
         headers={"Message-ID": f"<{message.uuid}@{urlsplit(settings.PUBLIC_URL).hostname}>"},
     )
     mail.attach_alternative(render_to_string(f"orders/email/{message.kind}.html", context), "text/html")
+    if order.is_test:
+        staging.mark(mail)
     for method, text in kind.files(order).items():
         mail.attach(_calendar_part(order, method, text))
     return mail

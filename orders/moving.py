@@ -15,7 +15,7 @@ from bookings.models import Attendee, Booking, Entry, Hold, PriceKind
 from cart.models import Cart, hash_token, new_token
 from cartsite.models import User
 from orders import replacing, rules, services
-from orders.models import LineAllocation, Order, OrderContact, OrderLine
+from orders.models import LineAllocation, Order, OrderContact, OrderLine, new_number
 from orders.money import tax_within
 from orders.quoting import LONGEST_TITLE
 from orders.rules import Rule
@@ -184,6 +184,8 @@ def _write_order(before: Order, wish: Dearer) -> Order:
     """An order of its own for whoever placed the one before. Its cart was never filled: it stands for its one order."""
     now = timezone.now()
     order = Order.objects.create(
+        is_test=before.is_test,
+        number=new_number(before.is_test),
         cart=Cart.objects.create(token_hash=hash_token(new_token()), user=before.user, ordered_at=now),
         user=before.user,
         total=wish.price * len(wish.places) - wish.paid,

@@ -149,6 +149,7 @@ def _tell_orders(person: User) -> Iterator[Row]:
 def _tell_order(order: Order) -> Row:
     return {
         "number": order.number,
+        "is_test": order.is_test,
         "status": order.status,
         "placed_at": order.placed_at,
         "total": order.total,

@@ -28,6 +28,10 @@ class Ticket:
         return self.booking.entry
 
     @property
+    def order(self) -> Order:
+        return self.booking.order_line.order
+
+    @property
     def price_name(self) -> str:
         return price_name(self.booking)
 
@@ -80,7 +84,7 @@ def of_booking(uuid: UUID) -> Ticket | None:
 
 def _loaded() -> QuerySet[Booking]:
     return Booking.objects.select_related(
-        "entry__calendar", "order_line__price_kind", "attendee", "moved_to", "moving_to"
+        "entry__calendar", "order_line__price_kind", "order_line__order", "attendee", "moved_to", "moving_to"
     )
 
 

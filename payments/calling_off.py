@@ -26,7 +26,7 @@ from cart.models import Cart
 from cartsite.models import User
 from orders import letter_kinds, moving, replacing, worth
 from orders import services as orders
-from orders.models import LineFact, Order, OrderEvent, OrderLine, OrderQuerySet
+from orders.models import LineFact, Order, OrderEvent, OrderLine, OrderQuerySet, in_sums
 from payments import giving_back, releasing
 from payments.models import Movement, Payment, Refund, RefundBatch
 from payments.refunds import Wish
@@ -401,7 +401,9 @@ class Progress:
 def progress_of(batch: RefundBatch) -> Progress:
     """How far a batch is, in a few statements for any number of refunds."""
     heaps: dict[str, list[Decimal]] = {}
-    for status, approved_at, amount in _newest_of(batch).values_list("status", "approved_at", "amount"):
+    for status, approved_at, amount in (
+        _newest_of(batch).filter(in_sums("order__")).values_list("status", "approved_at", "amount")
+    ):
         heaps.setdefault(_heap_of(status, is_approved=approved_at is not None), []).append(amount)
     counted = {name: Heap(len(amounts), sum(amounts, NOTHING)) for name, amounts in heaps.items()}
     named = {name: counted.get(name, Heap()) for name in ("waiting", "sending", "doubt", "done", "failed")}
@@ -411,7 +413,9 @@ def progress_of(batch: RefundBatch) -> Progress:
 
 def by_hand(batch: RefundBatch) -> Decimal:
     """What must go back by hand, in the shop's currency: cases say whose it is."""
-    return sum((Decimal(event.data["by_hand"]) for event in _put_right_so_far(batch)), NOTHING)
+    return sum(
+        (Decimal(event.data["by_hand"]) for event in _put_right_so_far(batch).filter(in_sums("order__"))), NOTHING
+    )
 
 
 def places_moved(batch: RefundBatch) -> int:

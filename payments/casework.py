@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from cartsite.models import Case, Subject, User, kind_of
 from orders import services as orders
+from orders.access import read_number
 from orders.models import Order, OrderLine
 from payments import events, ledger, refunds, schedule, settling, sumup, sweeping
 from payments.models import Payment, Refund, Stray
@@ -148,7 +149,7 @@ def _confirm_after_all(order: Order, by: User) -> bool:
 def attach(case: Case, number: str, *, by: User, note: str) -> Payment:
     """Say that unknown money belongs to the order of this number; it is written down as one of its payments, and
     decides about the order as any other does. Raises CannotDo."""
-    order = Order.objects.filter(number=number.strip().upper()).first()
+    order = Order.objects.filter(number=read_number(number)).first()
     stray = subject_of(case)
     if order is None:
         raise CannotDo(_("There is no order of this number."))

@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from cartsite.models import Case, Subject, User
+from orders.models import in_sums, orders_are_tests
 from payments import events, history, payouts, sumup
 from payments.models import DailyClose, Finding, Movement, Payment, Reopening, Stray, TheirRow
 from payments.sumup import FullTransaction, HistoryRow
@@ -55,7 +56,8 @@ WITH theirs AS (
     WHERE close_id = %(close)s
     GROUP BY kind, transaction_id
 ), ours AS (
-    SELECT kind, transaction_id, sum(abs(amount)) AS amount, min(currency) AS currency FROM payments_movement
+    SELECT kind, transaction_id, sum(abs(amount)) AS amount, min(payments_movement.currency) AS currency
+    FROM payments_movement JOIN orders_order ON orders_order.id = order_id AND is_test = %(are_tests)s
     WHERE happened_at >= %(start)s AND happened_at < %(end)s AND kind = ANY(%(kinds)s) AND merchant_code = %(merchant)s
     GROUP BY kind, transaction_id
 )
@@ -71,9 +73,11 @@ SELECT kind, transaction_id, coalesce(ours.amount, 0), coalesce(theirs.amount, 0
 TRANSACTIONS = f"{BOTH} SELECT count(*) FROM ours FULL JOIN theirs USING (kind, transaction_id)"  # noqa: S608
 DIGEST = """
 SELECT encode(sha256(convert_to(coalesce(
-           string_agg(concat_ws('|', kind, sumup_id, transaction_id, order_id, amount, currency), E'\n' ORDER BY id),
+           string_agg(concat_ws('|', kind, sumup_id, transaction_id, order_id, amount, moved.currency), E'\n'
+                      ORDER BY moved.id),
            ''), 'UTF8')), 'hex')
-  FROM payments_movement WHERE happened_at >= %s AND happened_at < %s
+  FROM payments_movement AS moved JOIN orders_order ON orders_order.id = order_id AND is_test = %s
+ WHERE happened_at >= %s AND happened_at < %s
 """
 
 Progress = Callable[[DailyClose], None]
@@ -249,7 +253,14 @@ def _differences_after(close: DailyClose, last: Difference) -> list[Difference]:
 def _of_the_day(close: DailyClose) -> dict[str, Any]:
     start, end = bounds(close.day)
     merchant = settings.SUMUP_MERCHANT_CODE
-    return {"close": close.pk, "start": start, "end": end, "kinds": list(COMPARED), "merchant": merchant}
+    return {
+        "close": close.pk,
+        "start": start,
+        "end": end,
+        "kinds": list(COMPARED),
+        "merchant": merchant,
+        "are_tests": orders_are_tests(),
+    }
 
 
 def _judge(close: DailyClose, difference: Difference) -> None:
@@ -400,7 +411,7 @@ def _count_transactions(close: DailyClose) -> int:
 
 def _movements_of(day: date) -> QuerySet[Movement]:
     start, end = bounds(day)
-    return Movement.objects.filter(happened_at__gte=start, happened_at__lt=end)
+    return Movement.objects.filter(in_sums("order__"), happened_at__gte=start, happened_at__lt=end)
 
 
 # --- Closed days ------------------------------------------------------------------------------------------------------
@@ -409,7 +420,7 @@ def _movements_of(day: date) -> QuerySet[Movement]:
 def digest(day: date) -> str:
     """SHA-256 (hex) over every movement of the day as it stands now, in the order of writing."""
     with connection.cursor() as cursor:
-        cursor.execute(DIGEST, bounds(day))
+        cursor.execute(DIGEST, [orders_are_tests(), *bounds(day)])
         return str(cursor.fetchone()[0])
 
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from cartsite.models import Case
 from orders import services as orders
-from orders.models import NUMBER_ALPHABET, Order
+from orders.models import NUMBER_ALPHABET, TEST_PREFIX, Order
 from payments import events, ledger, sumup, sweeping
 from payments.models import Movement, Payment, Reading, Stray
 from payments.sumup import HistoryRow
@@ -30,7 +30,9 @@ LONGEST_BACK = timedelta(days=7)  # what could not be taken in for so long is le
 # A payment of ours may be in the history before its own look has come.
 TIME_TO_SETTLE = timedelta(minutes=10)
 LEASE = timedelta(minutes=2)
-ORDER_NUMBER = re.compile(rf"\b[{NUMBER_ALPHABET}]{{4}}-[{NUMBER_ALPHABET}]{{4}}-[{NUMBER_ALPHABET}]{{2}}\b")
+ORDER_NUMBER = re.compile(
+    rf"\b(?:{TEST_PREFIX})?[{NUMBER_ALPHABET}]{{4}}-[{NUMBER_ALPHABET}]{{4}}-[{NUMBER_ALPHABET}]{{2}}\b"
+)
 KINDS = {
     "PAYMENT": Movement.Kind.CAPTURE,
     "REFUND": Movement.Kind.REFUND,

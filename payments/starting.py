@@ -52,6 +52,8 @@ def _find_or_reserve(order: Order) -> tuple[Payment, bool]:
     order = orders.lock(order.pk)
     if not order.is_awaiting_payment:
         raise CannotPay(_("This order is not waiting for a payment."))
+    if order.is_test != settings.ORDERS_ARE_TESTS:
+        raise CannotPay(_("This order was placed for a test, or this shop is one: it cannot be paid here."))
     if order.is_closing:
         raise CannotPay(_("This order is being closed, so it cannot be paid any more."))
     if live := order.payments.live().first():

@@ -8,6 +8,7 @@ from decimal import Decimal
 from django.db.models import Q, Sum
 
 from cart.models import Stall
+from orders.models import in_sums
 from payments.closing import bounds
 from payments.models import Movement, MovementShare
 
@@ -67,7 +68,8 @@ def statement(first: date, last: date, stall: Stall | None = None) -> Statement:
     A stall without any movement in that time has no row.
     """
     start, end = bounds(first)[0], bounds(last)[1]
-    shares = MovementShare.objects.filter(movement__happened_at__gte=start, movement__happened_at__lt=end)
+    counted = MovementShare.objects.filter(in_sums("movement__order__"))
+    shares = counted.filter(movement__happened_at__gte=start, movement__happened_at__lt=end)
     if stall is not None:
         shares = shares.filter(stall=stall)
     sums = {name: Sum("amount", filter=which, default=NOTHING) for name, which in COLUMNS.items()}

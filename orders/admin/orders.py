@@ -67,7 +67,7 @@ class EventInline(RecordInline):
 @admin.register(Order)
 class OrderAdmin(MailPages, RecordAdmin):
     list_display = ["number", "shown_status", "shown_total", "shown_money", "who", "placed_at", "closing_to"]
-    list_filter = ["status", "placed_at", "closing_to"]
+    list_filter = ["status", "placed_at", "closing_to", "is_test"]
     search_fields = ["number", "contact__name", "contact__email", "lines__title"]
     list_select_related = ["contact"]
     ordering = ["-placed_at", "-pk"]

@@ -74,7 +74,7 @@ class AmountForm(NoteForm):
 
 
 class NumberForm(NoteForm):
-    number = fields.text_field(_("Order number"), max_length=12)
+    number = fields.text_field(_("Order number"), max_length=40)
     field_order = ["number", "note"]
 
 

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from django.db.models import Count, Min, Q, Sum
+from django.db.models import Count, Exists, Min, OuterRef, Q, Sum
 from django.http import HttpRequest
 
 from cartsite.backoffice import age_of
 from cartsite.models import Case
-from payments.models import DailyClose, Refund, RefundBatch
+from orders.models import Order, in_sums
+from payments.models import DailyClose, Payment, Refund, RefundBatch
 
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -23,20 +24,31 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def _open_cases() -> dict[str, Any]:
     """By kind, the one whose oldest case has waited longest first."""
-    kinds = Case.objects.filter(status=Case.Status.OPEN).values("kind")
+    kinds = Case.objects.filter(_of_counted_orders(), status=Case.Status.OPEN).values("kind")
     counted = kinds.annotate(count=Count("pk"), at_stake=Sum("at_stake"), oldest=Min("opened_at")).order_by("oldest")
     rows = [row | {"title": Case.Kind(row["kind"]).label, "age": age_of(row["oldest"])} for row in counted]
     return {"kinds": rows, "count": sum(row["count"] for row in counted)}
 
 
+def _of_counted_orders() -> Q:
+    """Cases that are not about an order, a payment or a refund that no sum counts."""
+    here = {"uuid": OuterRef("subject_uuid")}
+    others = (
+        Order.objects.filter(~in_sums(), **here),
+        Payment.objects.filter(~in_sums("order__"), **here),
+        Refund.objects.filter(~in_sums("order__"), **here),
+    )
+    return Q(*(~Exists(other) for other in others))
+
+
 def _waiting_refunds() -> dict[str, Any]:
-    waiting = Refund.objects.filter(status=Refund.Status.REQUESTED, approved_at=None)
+    waiting = Refund.objects.filter(in_sums("order__"), status=Refund.Status.REQUESTED, approved_at=None)
     return waiting.aggregate(count=Count("pk"), amount=Sum("amount"), oldest=Min("requested_at"))
 
 
 def _waiting_batches() -> list[RefundBatch]:
     """Those that are not prepared to the end, or wait for somebody to approve them; the oldest first."""
-    waits = Q(refunds__status=Refund.Status.REQUESTED, refunds__approved_at=None)
+    waits = in_sums("refunds__order__") & Q(refunds__status=Refund.Status.REQUESTED, refunds__approved_at=None)
     counted = RefundBatch.objects.annotate(
         count=Count("refunds", filter=waits), amount=Sum("refunds__amount", filter=waits)
     )
