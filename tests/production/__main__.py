@@ -5,6 +5,7 @@ Docker itself is not needed, nor the internet, but for the package index that pi
 """
 
 import http.client
+import json
 import os
 import secrets
 import shutil
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -109,17 +111,32 @@ def start_redis(server: Server) -> dict[str, str]:
     return {"CELERY_BROKER_URL": f"redis://{HOST}:{port}/0", "CACHE_URL": f"rediscache://{HOST}:{port}/1"}
 
 
-def status(port: int, path: str) -> tuple[int, str]:
-    """What a web answers to plain http, as its own container's health check asks: status, and where it leads."""
+@dataclass(frozen=True)
+class Answer:
+    """What a web answered to plain http; nothing, if it did not."""
+
+    status: int = 0
+    location: str = ""
+    body: bytes = b"{}"
+
+
+def ask(port: int, path: str) -> Answer:
+    """Ask a web directly, as the health check of its container does."""
     connection = http.client.HTTPConnection(HOST, port, timeout=30)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
-        return answer.status, answer.getheader("Location", "")
+        return Answer(answer.status, answer.getheader("Location", ""), answer.read())
     except (OSError, http.client.HTTPException):
-        return 0, ""
+        return Answer()
     finally:
         connection.close()
+
+
+def is_ready(port: int) -> bool:
+    """Whether /readyz misses nothing, neither a server nor a worker nor beat."""
+    answer = ask(port, "/readyz")
+    return answer.status == 200 and False not in json.loads(answer.body).values()
 
 
 def open_shop(server: Server, webs: list[int]) -> None:
@@ -127,12 +144,12 @@ def open_shop(server: Server, webs: list[int]) -> None:
     for number, port in enumerate(webs, 1):
         server.start_role(f"web {number}", "web", PORT=str(port))
     for port in webs:
-        server.wait(lambda port=port: status(port, "/healthz")[0] == 200, "the web does not answer")
+        server.wait(lambda port=port: ask(port, "/healthz").status == 200, "the web does not answer")
     say("Two webs that started at once have migrated an empty database, and answer.")
     for role in ("worker", "beat"):
         server.start_role(role, role)
-    server.wait(lambda: status(webs[0], "/readyz")[0] == 200, "/readyz does not say that the shop is ready")
-    say("/readyz says that the shop is ready.")
+    server.wait(lambda: is_ready(webs[0]), "/readyz misses something")
+    say("/readyz says that the shop is ready, and that worker and beat were heard of.")
 
 
 def check_health(server: Server, webs: list[int], has_redis: bool) -> None:
@@ -178,6 +195,7 @@ def rehearse(folder: Path, stack: ExitStack) -> None:
     shop.behind = webs[0]
     server = Server(image, example() | STAGING | addresses(url_of(shop), url_of(sumup), certificate))
     stack.callback(server.family.stop)
+    stack.callback(stop_listening)  # from there on, nothing cuts the end short
     redis = start_redis(server)
     servers = {**redis, "DATABASE_URL": cluster.url(), "EMAIL_URL": mail.url}
     server.family.environment = {**server.family.environment, **servers}
@@ -186,7 +204,8 @@ def rehearse(folder: Path, stack: ExitStack) -> None:
     try:
         open_shop(server, webs)
         server.manage("shell", "-c", PRODUCT)
-        make_sure(status(webs[0], "/") == (301, f"https://{HOST}:{webs[0]}/"), "plain http does not lead to https")
+        plain = ask(webs[0], "/")
+        make_sure(plain.location == f"https://{HOST}:{webs[0]}/", f"plain http does not lead to https ({plain.status})")
         say("Plain http leads to https.")
         buy(server, Browser(url_of(shop), certificate), mail)
         check_health(server, webs, redis["CELERY_BROKER_URL"].startswith("redis"))
@@ -213,7 +232,6 @@ def main() -> int:
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="rose-production-") as folder, ExitStack() as stack:
         try:
-            stack.callback(stop_listening)
             rehearse(Path(folder), stack)
         except Told as told:
             return 128 + told.signum
