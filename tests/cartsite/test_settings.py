@@ -153,7 +153,7 @@ def answers() -> dict[str, Answer]:
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=900,  # only a start that hangs takes so long
         check=True,
     )
     return {str(change): Answer(*answer) for change, answer in zip(changes, json.loads(started.stdout), strict=True)}
