@@ -1,4 +1,4 @@
-"""SumUp's published description of its API, and whether an answer fits it. As much of JSON Schema as it uses."""
+"""Whether an answer fits what is known of SumUp's API: our own facts, and SumUp's description where it is at hand."""
 
 import json
 import re
@@ -11,12 +11,11 @@ from urllib.parse import urlsplit
 
 import requests
 
+from . import facts
+
 DOCUMENT = Path(__file__).parents[4] / "shared" / "sumup" / "openapi.json"
 # Seen in real life: several faults come as a list of what is described as one object.
 ALSO_LISTS = {("POST", "/v0.1/checkouts", 400)}
-ABSENT = (
-    f"SumUp's description of its API is not at hand: it would be ../{DOCUMENT.parent.parent.name}/sumup/openapi.json"
-)
 TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str,
     "number": (int, float),
@@ -39,14 +38,53 @@ def description() -> dict[str, Any]:
 
 
 def faults_of(response: requests.Response) -> list[str]:
-    """What in an answer does not fit the description. What is not described fits."""
+    """What in an answer does not fit our facts or, where it is at hand, the description. The rest fits."""
     method, path = response.request.method or "", urlsplit(response.url).path
-    schema = find_schema(method, path, response.status_code)
+    known = [find_fact(method, path, response.status_code)]
+    if DOCUMENT.exists():
+        known.append(find_schema(method, path, response.status_code))
+    return [fault for schema in known for fault in _faults(response, (method, path, response.status_code), schema)]
+
+
+def _faults(response: requests.Response, call: tuple[str, str, int], schema: dict[str, Any] | None) -> list[str]:
     if schema is None or not response.content or not response.headers["Content-Type"].endswith("json"):
         return []
-    call, said = (method, path, response.status_code), response.json()
+    said = response.json()
     answers = said if call in ALSO_LISTS and isinstance(said, list) else [said]
     return [f"{call}: {fault}" for answer in answers for fault in mismatches(answer, schema, "$")]
+
+
+def find_fact(method: str, path: str, status: int) -> dict[str, Any] | None:
+    """The schema of an answer in our facts, or None when there is none."""
+    for (asked, template), answers in facts.ANSWERS.items():
+        if asked == method and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
+            return answers.get(status)
+    return None
+
+
+def disagreements(fact: dict[str, Any], schema: dict[str, Any], where: str) -> Iterator[str]:
+    """Where a fact of ours says something else than SumUp: a field, a type or a value it does not know."""
+    schema = flat(schema)
+    if fact.get("type") != schema.get("type", fact.get("type")):
+        yield f"{where}: {fact.get('type')}, but SumUp says {schema['type']}"
+    if "enum" in schema and not set(fact.get("enum", ())) <= set(schema["enum"]):
+        yield f"{where}: SumUp does not know {set(fact['enum']) - set(schema['enum'])}"
+    for name, field in fact.get("properties", {}).items():
+        if name not in schema.get("properties", {}):
+            yield f"{where}: SumUp does not know {name}"
+        else:
+            yield from disagreements(field, schema["properties"][name], f"{where}.{name}")
+    if "items" in fact and "items" in schema:
+        yield from disagreements(fact["items"], schema["items"], f"{where}[]")
+
+
+def flat(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema with the fields of all that it is made of."""
+    schema = resolve(schema)
+    fields: dict[str, Any] = {}
+    for part in schema.get("allOf", ()):
+        fields |= flat(part).get("properties", {})
+    return schema | {"properties": fields | schema.get("properties", {})}
 
 
 def find_schema(method: str, path: str, status: int) -> dict[str, Any] | None:
