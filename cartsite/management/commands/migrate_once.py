@@ -27,6 +27,7 @@ class Command(BaseCommand):
         if self._ask("SELECT pg_try_advisory_lock(%s)"):
             return
         self.stdout.write("Another process migrates the database; waiting for it.")
+        self.stdout.flush()  # it may take a while, and a log that is a pipe would not show it
         while not self._ask("SELECT pg_try_advisory_lock(%s)"):
             time.sleep(BETWEEN_TRIES)
 
