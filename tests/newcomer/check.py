@@ -87,8 +87,8 @@ class Tree:
 
     @property
     def log(self) -> Path:
-        """Where everything that is run for it writes."""
-        return self.root.with_suffix(".log")
+        """Where everything that is run for it writes; it outlives the tree."""
+        return CHECKOUT / ".local" / "log" / f"newcomer-{self.release}.log"
 
     def make(self, mirror: str) -> None:
         """Install Debian with the few packages that the README asks for, and a user with a copy of the checkout."""
@@ -154,7 +154,7 @@ class Tree:
     def require(self, holds: bool, otherwise: str) -> None:
         """Raise WentWrong unless it holds, with the end of the log."""
         if not holds:
-            raise WentWrong(f"{self.release}: {otherwise}. The end of its log:\n{self._tail()}")
+            raise WentWrong(f"{self.release}: {otherwise}. The end of {self.log}:\n{self._tail()}")
 
     def _mounts(self) -> list[str]:
         """Shell commands that give the tree its /proc and /dev, and the indexes that lie on this machine."""
@@ -220,6 +220,8 @@ def try_release(release: str, mirror: str, tests: str) -> None:
     place = Path(tempfile.mkdtemp(prefix=f"rose-newcomer-{release}-", dir="/var/tmp"))
     place.chmod(0o755)
     tree = Tree(release, place / release)
+    tree.log.parent.mkdir(parents=True, exist_ok=True)
+    tree.log.unlink(missing_ok=True)
     try:
         say(f"{release}: a bare tree with {PACKAGES}")
         tree.make(mirror)
