@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponseBase
 
 from cart import services
 from cart.models import Cart
-from cartsite import limits
+from cartsite import cookies, limits
 from cartsite.models import User
 
 
@@ -20,7 +20,11 @@ Response = TypeVar("Response", bound=HttpResponseBase)
 
 def token_of(request: HttpRequest) -> str:
     """The cart's token in the visitor's cookie; empty if there is none."""
-    return request.COOKIES.get(settings.CART_COOKIE, "")[:100]
+    if token := cookies.read(request, settings.CART_COOKIE):
+        return token[:100]
+    if old := cookies.read_old(request, settings.CART_COOKIE)[:100]:
+        cookies.replace_old(request, settings.CART_COOKIE, old, lasts=settings.CART_COOKIE_AGE)
+    return old
 
 
 def user_of(request: HttpRequest) -> User | None:
@@ -63,13 +67,4 @@ def check_places(request: HttpRequest, places: int) -> None:
 
 def set_cart_cookie(response: Response, token: str | None) -> Response:
     """Give the visitor their cart's token, if it is new."""
-    if token:
-        response.set_cookie(
-            settings.CART_COOKIE,
-            token,
-            max_age=settings.CART_COOKIE_AGE,
-            httponly=True,
-            secure=settings.COOKIES_SECURE,
-            samesite="Lax",
-        )
-    return response
+    return cookies.put(response, settings.CART_COOKIE, token, lasts=settings.CART_COOKIE_AGE) if token else response

@@ -154,6 +154,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "payments.page_calls.limit_page_calls",
+    "cartsite.cookies.replace_old_cookies",
 ]
 
 ROOT_URLCONF = "cartsite.urls"
@@ -287,12 +288,15 @@ if CACHES["default"]["BACKEND"].endswith(".RedisCache"):
     CACHES["default"]["BACKEND"] = "cartsite.caching.SteadyCache"
 # In the database alone: a session that was ended while the cache was out of reach would come back with the cache.
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
-MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"  # anonymous shoppers need no session
+MESSAGE_STORAGE = "cartsite.cookies.PrefixedMessages"  # in a cookie: anonymous shoppers need no session
 
 CART_COOKIE = "cart"
 CART_COOKIE_AGE = 60 * 60 * 24 * 30  # seconds
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = COOKIES_SECURE = HTTPS
 CSRF_COOKIE_HTTPONLY = True
+# Names that no neighbouring host can plant (cartsite/cookies.py). Browsers take the prefix over https only.
+if HTTPS:
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 CSRF_FAILURE_VIEW = "cartsite.sorry.stale_form"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 

@@ -7,23 +7,16 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 from uuid import UUID
 
-from django.conf import settings
-from django.core.signing import BadSignature, Signer
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare, salted_hmac
 
+from cartsite.secret_links import SecretLinks
 from orders.models import NUMBER_ALPHABET, TEST_PREFIX, Order
 
 Response = TypeVar("Response", bound=HttpResponseBase)
 
-_signer = Signer(salt="orders.access")
-COOKIE = "order"
-# Which orders the browser knows, for pages that mention them; it opens none of them.
-_seen_signer = Signer(salt="orders.seen")
-SEEN_COOKIE = "orders"
-MOST_SEEN = 20
-COOKIE_AGE = 60 * 60 * 24 * 365  # seconds
+LINKS = SecretLinks(cookie="order", salt="orders.access", lasts=60 * 60 * 24 * 365)
 NUMBER_LENGTH = 10  # without the dashes
 
 
@@ -58,19 +51,12 @@ def may_see(request: HttpRequest, order: Order) -> bool:
     """Whether the visitor is the order's user, or came with its secret link before."""
     if order.user_id is not None and request.user.pk == order.user_id:
         return True
-    try:
-        return constant_time_compare(_signer.unsign(request.COOKIES.get(COOKIE, "")), str(order.uuid))
-    except BadSignature:
-        return False
+    return LINKS.may_see(request, order.uuid, path=order.get_absolute_url())
 
 
 def seen_by(request: HttpRequest) -> list[UUID]:
     """The orders (by UUID) that this browser may see since it came with their secret links, newest first."""
-    try:
-        listed = _seen_signer.unsign(request.COOKIES.get(SEEN_COOKIE, ""))
-    except BadSignature:
-        return []
-    return [UUID(each) for each in listed.split(".")]
+    return LINKS.seen(request)
 
 
 def any_fits(secrets: Iterable[str], presented: str) -> bool:
@@ -95,24 +81,10 @@ def returning_token(order: Order) -> str:
 
 
 def remember(request: HttpRequest, response: Response, order: Order) -> Response:
-    """Let this browser see this order from now on: the cookie that opens it is sent to its own addresses only.
+    """Let this browser see this order from now on.
 
     The order's own user needs none, and once they have signed out nobody else at this browser sees it.
     """
     if order.user_id is not None and request.user.pk == order.user_id:
         return response
-    seen = [order.uuid, *(uuid for uuid in seen_by(request) if uuid != order.uuid)][:MOST_SEEN]
-    for name, value, path in (
-        (COOKIE, _signer.sign(str(order.uuid)), order.get_absolute_url()),
-        (SEEN_COOKIE, _seen_signer.sign(".".join(uuid.hex for uuid in seen)), "/"),
-    ):
-        response.set_cookie(
-            name,
-            value,
-            max_age=COOKIE_AGE,
-            path=path,
-            httponly=True,
-            secure=settings.COOKIES_SECURE,
-            samesite="Lax",
-        )
-    return response
+    return LINKS.remember(request, response, order.uuid)

@@ -2,9 +2,7 @@
 
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib import messages
-from django.core.signing import BadSignature, Signer
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -22,11 +20,10 @@ from cart.services import Unavailable
 from cart.visitors import open_cart_for, set_cart_cookie, user_of
 from cartsite import limits
 from cartsite.http import is_htmx
+from cartsite.secret_links import SecretLinks
 from cartsite.sorry import too_many
 
-_signer = Signer(salt="bookings.waiting")
-COOKIE = "waiter"
-COOKIE_AGE = 60 * 60 * 24 * 90  # seconds
+LINKS = SecretLinks(cookie="waiter", salt="bookings.waiting", lasts=60 * 60 * 24 * 90)
 
 
 # --- Joining ----------------------------------------------------------------------------------------------------------
@@ -138,10 +135,7 @@ def _by_uuid(uuid: UUID) -> Waiter | None:
 def _may_see(request: HttpRequest, waiter: Waiter) -> bool:
     if waiter.user_id is not None and request.user.pk == waiter.user_id:
         return True
-    try:
-        return constant_time_compare(_signer.unsign(request.COOKIES.get(COOKIE, "")), str(waiter.uuid))
-    except BadSignature:
-        return False
+    return LINKS.may_see(request, waiter.uuid, path=waiter.get_absolute_url())
 
 
 def _take_secret(request: HttpRequest, uuid: UUID, presented: str) -> HttpResponse:
@@ -150,14 +144,4 @@ def _take_secret(request: HttpRequest, uuid: UUID, presented: str) -> HttpRespon
     # Somebody's that does not exist is refused with the same work; its key is fresh.
     if not constant_time_compare((waiter or Waiter(pk=0)).key, presented) or waiter is None:
         raise Http404
-    response = redirect(waiter)
-    response.set_cookie(
-        COOKIE,
-        _signer.sign(str(waiter.uuid)),
-        max_age=COOKIE_AGE,
-        path=waiter.get_absolute_url(),
-        httponly=True,
-        secure=settings.COOKIES_SECURE,
-        samesite="Lax",
-    )
-    return response
+    return LINKS.remember(request, redirect(waiter), waiter.uuid)

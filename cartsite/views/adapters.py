@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from cart.services import UnknownCart, adopt
 from cart.visitors import set_cart_cookie, token_of
+from cartsite import cookies
 from cartsite.models import User
 from cartsite.signin import cut_loose, may_sign_in, new_username
 from cartsite.sorry import mail_is_down
@@ -170,7 +171,7 @@ def bring_cart(request: HttpRequest, user: User, response: Response) -> Response
     try:
         cart, fresh = adopt(token, user, keep_presented=to_checkout)
     except UnknownCart:
-        response.delete_cookie(settings.CART_COOKIE)
+        cookies.drop(response, settings.CART_COOKIE)
         return response
     if cart.last_merge and cart.last_merge.made_at >= before and not to_checkout:
         messages.info(request, _("Your basket has met the one of your account: look at it to see what changed."))

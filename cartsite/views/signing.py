@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
-from cartsite import limits
+from cartsite import cookies, limits
 from cartsite.signin import AskForCodeForm, SignInForm
 from cartsite.sorry import too_many
 from cartsite.views.adapters import forget_messages
@@ -134,5 +134,5 @@ class SignOut(LogoutView):
         response = super().post(request, *args, **kwargs)
         if was_signed_in:
             messages.success(request, _("You are signed out."))
-            response.delete_cookie(settings.CART_COOKIE)
+            cookies.drop(response, settings.CART_COOKIE)
         return response

@@ -34,7 +34,7 @@ def detail(request: HttpRequest, number: str) -> HttpResponse:
     """The order for whoever may see it; a visit with the secret key goes on to the address without it."""
     if "key" in request.GET:
         return access.take_secret(request, number, request.GET["key"], "orders:detail", lambda order: [order.key])
-    if number != number.upper():  # typed by hand: a browser sends the order's cookie to its real address only
+    if number != number.upper():  # typed by hand: each order has one address
         return redirect("orders:detail", number.upper())
     order = access.find_order(request, number)
     _move_along(order)

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from cart.visitors import user_of
-from cartsite import limits
+from cartsite import cookies, limits
 from cartsite.models import User
 from cartsite.sorry import too_many
 from orders import personal_data, privacy
@@ -79,7 +79,7 @@ def erase_data(request: HttpRequest) -> HttpResponse:
     logout(request)
     messages.success(request, _("Your account and your personal data are erased."))
     response = redirect("cart:market")
-    response.delete_cookie(settings.CART_COOKIE)
+    cookies.drop(response, settings.CART_COOKIE)
     return response
 
 

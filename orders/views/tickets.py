@@ -15,7 +15,7 @@ def tickets(request: HttpRequest, number: str) -> HttpResponse:
     """Every ticket of the order that stands, for whoever may see the order; a visit with the key goes on without it."""
     if "key" in request.GET:
         return access.take_secret(request, number, request.GET["key"], "orders:tickets", lambda order: [order.key])
-    if number != number.upper():  # typed by hand: a browser sends the order's cookie to its real address only
+    if number != number.upper():  # typed by hand: each order has one address
         return redirect("orders:tickets", number.upper())
     order = access.find_order(request, number)
     answer = render(request, "orders/tickets.html", {"order": order, "tickets": tickets_.of_order(order)})

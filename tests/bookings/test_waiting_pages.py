@@ -178,7 +178,7 @@ def test_the_link_leads_to_an_address_without_the_key(offered: Waiter) -> None:
 
     assert (answer.status_code, answer["Location"]) == (302, offered.get_absolute_url())
     cookie = answer.cookies["waiter"]
-    assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == (offered.get_absolute_url(), True, "Lax")
+    assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == ("/", True, "Lax")
     assert client.get(offered.get_absolute_url()).status_code == 200
 
 

@@ -81,7 +81,7 @@ def test_the_first_thing_added_gives_a_cart_cookie_that_scripts_and_strangers_ca
 def test_the_cart_cookie_is_for_https_only_where_the_shop_is(client: Client, honey: Product, settings: object) -> None:
     settings.COOKIES_SECURE = True  # type: ignore[attr-defined]
 
-    assert add(client, product="HONEY").cookies["cart"]["secure"]
+    assert add(client, product="HONEY").cookies["__Host-cart"]["secure"]
 
 
 def test_the_next_thing_added_goes_into_the_same_cart(client: Client, honey: Product, workshop: Entry) -> None:

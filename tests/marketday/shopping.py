@@ -60,7 +60,6 @@ class Visitor:
         self.is_after_a_place = True
         self.has_paid = self.has_one_in_basket = False
         self.number = ""  # of their last order
-        self.seen: list[str] = []  # the numbers of all of them
         self.browser = requests.Session()
         self.browser.headers["Connection"] = "close"
         self.browser.mount("http://", FreshConnections())
@@ -113,7 +112,7 @@ class Visitor:
         if answer.status_code == UNCLEAR:
             return None  # somebody was faster, or the basket's time was over
         self.has_one_in_basket = False
-        self.number = self.find_newest_number()
+        self.number = self.find_newest_number(answer)
         return self.go_on_paying() if self.is_at_shop(answer) else answer
 
     def tell_who_comes(self, page: str) -> dict[str, str]:
@@ -158,11 +157,9 @@ class Visitor:
 
     # --- How their browser speaks
 
-    def find_newest_number(self) -> str:
-        """The number of the order just placed, of which the browser has a cookie since then."""
-        numbers = [cookie.path.split("/")[2] for cookie in self.browser.cookies if cookie.name == "order"]
-        self.seen += [number for number in numbers if number not in self.seen]
-        return self.seen[-1]
+    def find_newest_number(self, answer: requests.Response) -> str:
+        """The number of the order just placed, which stands on its own page and on SumUp's."""
+        return re.findall(r"\b[A-Z2-9]{4}-[A-Z2-9]{4}-[A-Z2-9]{2}\b", answer.url + answer.text)[0]
 
     def is_at_shop(self, answer: requests.Response) -> bool:
         return answer.url.startswith(self.fair.shop)
