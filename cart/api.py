@@ -10,6 +10,7 @@ from ninja.errors import HttpError
 
 from cart import services
 from cartsite.models import User
+from cartsite.siblings import Given, describe_problems
 
 router = Router(tags=["cart"])
 
@@ -24,7 +25,7 @@ class Summary(Schema):
     holds_until: str | None = Field(description="When (UTC) the first hold on something scarce ends.")
 
 
-class Adoption(Schema):
+class Adoption(Given):
     """Whose the cart is to be."""
 
     cart: str = Field(max_length=100, min_length=1, description="The value of the cart's cookie.")
@@ -40,12 +41,12 @@ class Adopted(Summary):
     changed: list[str] = Field(description="What the shopper finds changed, in sentences; they can undo it.")
 
 
-@router.get("/summary", response=Summary)
+@router.get("/summary", response=Summary, openapi_extra=describe_problems())
 def summary(
     request: HttpRequest,
     cart: Annotated[str, Query(max_length=100, description="The value of the cart's cookie.")] = "",
     user: Annotated[UUID | None, Query(description="A user's UUID.")] = None,
-    x_cart_token: Annotated[str, Header(max_length=100)] = "",
+    x_cart_token: Annotated[str, Header(alias="X-Cart-Token", max_length=100)] = "",
 ) -> dict[str, object]:
     """The cart of a token, of a user, or (with both) the token's if the user may use it, else the user's own.
 
@@ -68,7 +69,7 @@ def _summarise(basket: services.Basket) -> dict[str, object]:
     }
 
 
-@router.post("/adopt", response=Adopted)
+@router.post("/adopt", response=Adopted, openapi_extra=describe_problems(400, 404))
 def adopt(request: HttpRequest, adoption: Adoption) -> dict[str, object]:
     """Make an anonymous cart the user's, joined with the one they have. Safe to repeat; the token is always fresh."""
     user = User.objects.filter(uuid=adoption.user, is_active=True).first()

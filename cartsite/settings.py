@@ -141,6 +141,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "cartsite.middleware.trust_proxies",
+    "cartsite.siblings.guard_siblings",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -400,6 +401,7 @@ for pair in read(env.list, "INTERNAL_API_TOKENS", default=[]):
         bool(_name and len(_token) >= 16),
         "must be name:token pairs parted by commas, tokens of 16 characters or more",
     )
+    check("INTERNAL_API_TOKENS", _token not in INTERNAL_API_TOKENS.values(), "gives two siblings the same token")
     INTERNAL_API_TOKENS[_name] = _token
 
 # --- Language, time, mail, files ------------------------------------------------------------------------------------

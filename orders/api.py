@@ -7,6 +7,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Field, Path, Router, Schema
 
 from cart.models import Product
+from cartsite.siblings import Given, describe_problems
 from orders import mail, stock
 
 router = Router(tags=["stock"])
@@ -15,7 +16,7 @@ mail_router = Router(tags=["mail"])
 Sku = Annotated[str, Path(pattern=r"^[^\x00]+$", max_length=60)]
 
 
-class Count(Schema):
+class Count(Given):
     """How much of a product there is."""
 
     on_hand: int = Field(ge=0, le=10**9, description="What lies there, without our uncollected sales up to as_of.")
@@ -30,7 +31,7 @@ class Room(Schema):
     taken: int
 
 
-@router.put("/{sku}", response=Room)
+@router.put("/{sku}", response=Room, openapi_extra=describe_problems(400, 404))
 def set_stock(request: HttpRequest, sku: Sku, count: Count) -> dict[str, object]:
     """Take over the market's count of a product; more promised than there is opens a case for staff."""
     product = get_object_or_404(Product.objects.select_related("pool"), sku=sku)
@@ -38,7 +39,7 @@ def set_stock(request: HttpRequest, sku: Sku, count: Count) -> dict[str, object]
     return {"sku": sku, "wanted": pool.wanted, "taken": pool.taken}
 
 
-class Bounce(Schema):
+class Bounce(Given):
     """What became of a mail that we sent."""
 
     message_id: str = Field(max_length=200, description="The mail's Message-ID, with its <> or without.")
@@ -54,16 +55,7 @@ class Heard(Schema):
     status: str = Field(description="sent, failed (it came back for good, or could not be sent), owed or dropped.")
 
 
-class Problem(Schema):
-    """A problem document (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-
-
-@mail_router.post("/bounces", response={200: Heard, 404: Problem})
+@mail_router.post("/bounces", response=Heard, openapi_extra=describe_problems(400, 404))
 def take_bounce(request: HttpRequest, bounce: Bounce) -> dict[str, object]:
     """For whoever relays what the mail provider says. A hard bounce ends the mail and opens a case for staff; a soft
     one is only noted. The same bounce may be told any number of times. 404: no mail about an order has this Message-ID.
