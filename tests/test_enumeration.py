@@ -291,7 +291,7 @@ def test_a_line_of_anothers_basket_is_as_one_that_does_not_exist(
                 for item in (their_item.pk, 987654321)
             ]  # fmt: skip
             assert answers[0] == answers[1]
-            assert answers[0][0] == (405 if method == "GET" else 404)
+            assert answers[0][0] == (405 if method == "GET" else 422)
 
     assert all_rows() == before
 
