@@ -18,12 +18,11 @@ from django.template.defaultfilters import truncatechars
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from cartsite.backoffice import RecordAdmin, WithPages, age_of, log, may_erase, path_of, person_of
+from cartsite.backoffice import GuardedAdmin, RecordAdmin, WithPages, age_of, log, may_erase, path_of, person_of
 from cartsite.models import Case, Message, User
 from cartsite.templatetags.shop import in_words
 from orders import privacy
@@ -36,7 +35,7 @@ admin.site.unregister([Group, EmailAddress, SocialAccount, SocialApp, SocialToke
 
 
 @admin.register(Group)
-class GroupAdmin(ModelAdmin):
+class GroupAdmin(GuardedAdmin):
     """What whole groups of staff may do: whoever could change that could give themselves everything."""
 
     search_fields = ["name"]
@@ -56,7 +55,7 @@ RIGHTS = ["is_staff", "is_superuser", "groups", "user_permissions"]
 
 
 @admin.register(User)
-class PersonAdmin(WithPages, UserAdmin, ModelAdmin):  # type: ignore[type-arg]
+class PersonAdmin(WithPages, UserAdmin, GuardedAdmin):  # type: ignore[misc, type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm

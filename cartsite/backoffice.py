@@ -1,22 +1,28 @@
 """What all pages of the back office share: records are read, and steps are taken through services."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, ClassVar, TypeVar
 
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin import AdminSite
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.core.exceptions import BadRequest, PermissionDenied
-from django.db.models import Model, QuerySet
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import BadRequest, FieldDoesNotExist, PermissionDenied
+from django.db.models import ForeignKey, Model, QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.timesince import timesince
+from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from cartsite.agreements import Outcome, Repeated
@@ -26,6 +32,21 @@ from cartsite.models import User
 Row = TypeVar("Row", bound=Model)
 
 LONGEST_NOTE = 300
+
+# The models that say who somebody is. Beside other things their fields are shown, searched and sorted by only to those
+# who may look at these models themselves.
+PERSONAL = frozenset(
+    {
+        "account.emailaddress",
+        "bookings.answer",
+        "bookings.attendee",
+        "bookings.waiter",
+        "cartsite.user",
+        "orders.deliveryaddress",
+        "orders.ordercontact",
+        "socialaccount.socialaccount",
+    }
+)
 
 
 class NoteForm(forms.Form):
@@ -128,7 +149,116 @@ class WithPages:
         self.message_user(request, sentence % {"n": count}, messages.SUCCESS if count else messages.INFO)
 
 
-class KeptAdmin(ModelAdmin):
+# --- What is shown to whom --------------------------------------------------------------------------------------------
+
+
+def may_see(request: HttpRequest, label: str) -> bool:
+    """Whether this person may look at the rows of a model: `may_see(request, "orders.ordercontact")`."""
+    app, _dot, name = label.partition(".")
+    return any(request.user.has_perm(f"{app}.{verb}_{name}") for verb in ("view", "change"))
+
+
+def people_on_the_way(model: type[Model], path: str) -> set[str]:
+    """The models that say who somebody is among those that a path such as `order__contact__name` enters."""
+    entered = set()
+    for part in path.lstrip("=^@").split(LOOKUP_SEP):
+        try:
+            related = model._meta.get_field(part).related_model
+        except FieldDoesNotExist:
+            break
+        if not isinstance(related, type):
+            break
+        model = related
+        entered.add(model._meta.label_lower)
+    return entered & PERSONAL
+
+
+@cache  # Django compares columns by identity
+def _show_colleague(field: ForeignKey[Any, Any]) -> Callable[[Model], str | None]:
+    """A column that names staff, but not shoppers, to those who may not look at people."""
+
+    @admin.display(description=field.verbose_name)
+    def shown(row: Model) -> str | None:
+        person: User | None = getattr(row, field.name)
+        if person is None:
+            return None
+        return person.username if person.is_staff else _now("a shopper")
+
+    shown.__name__ = field.name
+    return shown
+
+
+class DiscreetMixin:
+    """For the admin or the inline of a model: who somebody is, is shown only to those who may look at people."""
+
+    model: type[Model]
+    # What it takes to see a column that is reckoned from other models: `{"who": ["orders.ordercontact"]}`.
+    reveals: ClassVar[Mapping[str, Sequence[str]]] = {}
+
+    def show_discreetly(self, request: HttpRequest, columns: Iterable[Any]) -> list[Any]:
+        """The columns that this person may see; of those that name a person, perhaps only the ones of colleagues."""
+        hidden = self._people_hidden(request)
+        allowed = [name for name in columns if all(may_see(request, label) for label in self.reveals.get(name, []))]
+        return [_show_colleague(hidden[name]) if name in hidden else name for name in allowed]
+
+    def _people_hidden(self, request: HttpRequest) -> dict[Any, ForeignKey[Any, Any]]:
+        """The model's references to people, by name, if this person may not look at people."""
+        if may_see(request, "cartsite.user"):
+            return {}
+        fields = (field for field in self.model._meta.fields if isinstance(field, ForeignKey))
+        return {field.name: field for field in fields if field.related_model is User}
+
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Also those that `show_discreetly` replaces: Django would offer them as fields to fill in."""
+        excluded, hidden = super().get_exclude(request, obj), self._people_hidden(request)  # type: ignore[misc]
+        return [*(excluded or []), *hidden] if hidden else excluded
+
+
+class GuardedList(ChangeList):
+    """A list that only its declared filters narrow.
+
+    Django narrows a list by any field that is named in the address. So what no page shows, such as the key of an
+    order, could be read by asking for its letters one by one.
+    """
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        """The filters; raises DisallowedModelAdminLookup (a 400) for a lookup that none of them reads.
+
+        A NUL byte, which PostgreSQL refuses only when the list is read, is a value that no filter can read.
+        """
+        if any("\0" in value for values in request.GET.lists() for value in values[1]):
+            raise IncorrectLookupParameters("A NUL byte")
+        found = super().get_filters(request)
+        if found[2]:
+            raise DisallowedModelAdminLookup(f"No filter of this list reads {', '.join(sorted(found[2]))}")
+        return found
+
+
+class GuardedAdmin(DiscreetMixin, ModelAdmin):
+    """What every admin of ours is: nothing that is hidden can be found out by filtering, sorting or searching."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return GuardedList
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return self.show_discreetly(request, super().get_list_display(request))
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        return [path for path in super().get_search_fields(request) if self._may_follow(request, path)]
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        """The filters, but for those that lead to people whom this person may not look at."""
+        return [
+            each
+            for each in super().get_list_filter(request)
+            if not isinstance(each, str) or self._may_follow(request, each)
+        ]
+
+    def _may_follow(self, request: HttpRequest, path: str) -> bool:
+        return all(may_see(request, label) for label in people_on_the_way(self.model, path))
+
+
+class KeptAdmin(GuardedAdmin):
     """Rows that are never deleted."""
 
     list_per_page = 50
@@ -163,10 +293,10 @@ class RecordAdmin(WithPages, KeptAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         shown = [field.name for field in self.model._meta.fields if field.name not in (self.exclude or ())]
-        return [*shown, *self.readonly_fields]
+        return self.show_discreetly(request, [*shown, *self.readonly_fields])
 
 
-class RecordInline(TabularInline):
+class RecordInline(DiscreetMixin, TabularInline):
     """Rows that belong to a record, to be read beside it."""
 
     extra = 0
@@ -174,8 +304,11 @@ class RecordInline(TabularInline):
     show_change_link = True
     tab = True
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return list(self.fields)
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return self.show_discreetly(request, self.fields)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return self.get_fields(request, obj)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -20,11 +20,12 @@ from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import display
 
 from cartsite.backoffice import RecordAdmin, RecordInline, age_of, log, path_of, person_of
+from cartsite.http import read_key
 from cartsite.models import Case
 from cartsite.templatetags.shop import in_words
 from payments import closing, refunds, sweeping
 from payments.desk import batches, fields, statement_page, steps
-from payments.models import DailyClose, Finding, Movement, MovementShare, Payment, Refund, Stray
+from payments.models import DailyClose, Finding, Movement, MovementShare, Payment, Refund, RefundBatch, Stray
 from payments.refunds import CannotRefund
 
 __all__ = ["batches"]  # which are registered with it
@@ -113,11 +114,25 @@ class WaitingFilter(RadioFilter):
         return queryset.filter(**which.get(self.value(), {}))
 
 
+class BatchFilter(admin.SimpleListFilter):
+    """The refunds that were prepared together, for the link on the page of their batch; not offered elsewhere."""
+
+    title = _("prepared together")
+    parameter_name = "batch"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        key = read_key(request.GET.get(self.parameter_name, "")) or 0
+        return [(str(batch.pk), str(batch)) for batch in RefundBatch.objects.filter(pk=key)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Refund]) -> QuerySet[Refund]:
+        return queryset.filter(batch=read_key(self.value() or ""))
+
+
 @admin.register(Refund)
 class RefundAdmin(RecordAdmin):
     list_display = ["shown_amount", "shown_status", "order", "reason", "age", "requested_by"]
     list_select_related = ["order", "requested_by"]
-    list_filter = [WaitingFilter, "status", "method", "requested_at"]
+    list_filter = [WaitingFilter, BatchFilter, "status", "method", "requested_at"]
     search_fields = ["order__number", "reason", "transaction_id", "payment__reference"]
     ordering = ["-pk"]
     exclude = ["seen_events", "leased_until", "looks"]

@@ -27,6 +27,7 @@ class BookingAdmin(RecordAdmin):
     ]
     list_filter = ["status", "entry__calendar"]
     readonly_fields = ["who", "ticket", "door"]
+    reveals = {"who": ["bookings.attendee", "orders.ordercontact"]}
     ordering = ["-pk"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

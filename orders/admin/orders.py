@@ -70,6 +70,7 @@ class OrderAdmin(MailPages, RecordAdmin):
     list_filter = ["status", "placed_at", "closing_to", "is_test"]
     search_fields = ["number", "contact__name", "contact__email", "lines__title"]
     list_select_related = ["contact"]
+    reveals = {"who": ["orders.ordercontact"]}
     ordering = ["-placed_at", "-pk"]
     exclude = ["key", "leased_until"]
     inlines = [ContactInline, AddressInline, LineInline, PaymentInline, RefundInline, MovementInline, EventInline]
