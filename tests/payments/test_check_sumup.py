@@ -278,14 +278,14 @@ def test_in_production_a_command_that_takes_no_money_does_not_ask(real: None, su
     assert sumup.requests == []
 
 
+def fail_to_tell(code: str) -> sumup_client.Merchant:
+    """SumUp does not say what kind of account it is."""
+    raise sumup_client.SumUpInDoubt(f"GET /v1/merchants/{code}: ConnectTimeout")
+
+
 @pytest.fixture
 def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SumUp does not say what kind of account it is."""
-
-    def fail(code: str) -> sumup_client.Merchant:
-        raise sumup_client.SumUpInDoubt(f"GET /v1/merchants/{code}: ConnectTimeout")
-
-    monkeypatch.setattr(account.sumup, "get_merchant", fail)
+    monkeypatch.setattr(account.sumup, "get_merchant", fail_to_tell)
 
 
 STARTS = [lambda: gunicorn.on_starting(None), check_before_work]
@@ -346,13 +346,14 @@ def test_a_live_account_is_given_no_checkout_by_a_shop_for_trying_out(
 
 
 def test_while_the_kind_of_account_is_unknown_no_checkout_is_made_and_the_sweep_goes_on(
-    real: None, nobody_answers: None, sumup: Simulator, order: Order, monkeypatch: pytest.MonkeyPatch
+    real: None, sumup: Simulator, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    payment = starting.start(order)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(account.sumup, "get_merchant", fail_to_tell)
+        payment = starting.start(order)
 
     assert payment.status == Payment.Status.UNKNOWN
     assert sumup.checkouts() == []
-    monkeypatch.undo()
     sending.resolve(payment)
     payment.refresh_from_db()
     assert payment.status == Payment.Status.OPEN
