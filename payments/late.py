@@ -38,10 +38,9 @@ def open_case(order: Order) -> Case | None:
 
     Nor where all of the order's money goes back already: then there is nothing to decide.
     """
-    if ledger.money_of(order).net <= 0:
-        return None
     late = Case.objects.unresolved().filter(kind=Case.Kind.LATE_PAYMENT).about(*order.payments.all())
-    return late.order_by("-opened_at").first()
+    case = late.order_by("-opened_at").first()
+    return case if case is not None and ledger.money_of(order).net > 0 else None
 
 
 def goes_back_at(case: Case) -> datetime:
