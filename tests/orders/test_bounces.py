@@ -245,7 +245,7 @@ def test_another_mail_that_is_taken_does_not_hide_the_one_that_came_back(
 def test_the_door_describes_itself(relay: Client) -> None:
     described = relay.get("/internal/openapi.json").json()["paths"][ADDRESS]["post"]
 
-    assert described["responses"].keys() == {"200", "404"}
+    assert {"200", "404"} <= described["responses"].keys()
     assert "hard bounce" in described["description"]
 
 
