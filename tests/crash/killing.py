@@ -10,25 +10,24 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from types import CodeType, FrameType
-from typing import Any, NoReturn
+from typing import Any
 from unittest.mock import patch
 
 from django.core.mail import EmailMessage
-from django.db import connection, connections
+from django.db import connection
 
 from payments import sumup
+from tests.support.forked import PATIENCE, fork
 
 Act = Callable[[], Any]
 Notice = Callable[[str, str], None]
 
-PATIENCE = 60  # seconds; only a deadlock takes so long
 END = "(end)"  # what stands for a line where a function has done all, but has not been left
 
 
@@ -85,7 +84,7 @@ def _record(act: Act, modules: tuple[str, ...]) -> list[Step]:
         with os.fdopen(writer, "w") as out:
             json.dump(steps, out)
 
-    pid = _fork(work)
+    pid = fork(work)
     os.close(writer)
     with os.fdopen(reader) as told:
         text = told.read()
@@ -143,7 +142,7 @@ def die_at(failpoint: Failpoint, act: Act, modules: tuple[str, ...]) -> None:
         if seen == failpoint.nth:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    pid = _fork(lambda: _run_traced(act, modules, notice))
+    pid = fork(lambda: _run_traced(act, modules, notice))
     _pid, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, f"It never came to {failpoint}"
     wait_for_the_dead()
@@ -159,28 +158,6 @@ def wait_for_the_dead() -> None:
                 return
         time.sleep(0.005)
     raise AssertionError("The database still has a connection of the dead.")
-
-
-def _fork(work: Act) -> int:
-    """Start a process that does this and ends; its id. It shares no connection with this one."""
-    connections.close_all()
-    pid = os.fork()
-    if pid == 0:
-        _work_and_exit(work)
-    return pid
-
-
-def _work_and_exit(work: Act) -> NoReturn:
-    status = 1
-    try:
-        signal.alarm(PATIENCE)  # whoever waits for a lock that never comes is killed by that, which is no SIGKILL
-        sumup._session.close()
-        work()
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(status)
 
 
 def _run_traced(act: Act, modules: tuple[str, ...], notice: Notice) -> None:

@@ -301,6 +301,7 @@ class Release(Play):
         "payments.settling",
         "payments.sending",
         "payments.schedule",
+        "payments.giving_back",
         "orders.services",
     )
 
@@ -413,6 +414,30 @@ class FinishReleaseOfPartPaid(ReleaseOfPartPaid):
 
     def act(self) -> None:
         releasing.sweep()
+
+
+class PaidWhileCancelled(Play):
+    """Staff cancel the unpaid order while it is being paid: all of it goes back."""
+
+    modules: ClassVar[tuple[str, ...]] = ("payments.settling", "payments.giving_back", "payments.ledger")
+
+    def prepare(self) -> None:
+        self.open_payment()
+        self.sumup.behave(settles_after=40)
+        self.sumup.pay(self.payment.checkout_id or "")
+        releasing.release(self.order, to="cancelled", by="staff", user=self.world.staff)
+        self.world.later(minutes=1)
+
+    def act(self) -> None:
+        settling.settle(self.payment)
+
+    def check(self) -> None:
+        assert self.status() == "cancelled"
+        assert self.taken() == 0
+        assert statuses(Payment) == ["captured"]
+        assert statuses(Refund) == ["done"]
+        assert list(refunds_at_sumup(self.sumup).values()) == [self.order.total]
+        assert open_cases() == []
 
 
 # --- Refund
@@ -687,6 +712,7 @@ PLAYS: list[type[Play]] = [
     ReleaseOfPartPaid,
     FinishRelease,
     FinishReleaseOfPartPaid,
+    PaidWhileCancelled,
     SendRefund,
     SendRefundWithLostAnswer,
     SendRefundThatIsRefused,

@@ -13,11 +13,11 @@ from typing import Any, Self
 
 from django.db import connections
 
-from payments import sumup
 from payments.simulator import Simulator
 from payments.simulator.app import answer
 from payments.simulator.exchange import Answer, Request, answer_json
 from tests.concurrency import PATIENCE
+from tests.support.forked import fork
 
 Action = Callable[[], Any]
 
@@ -152,20 +152,8 @@ def die_in_call(wire: Wire, method: str, work: Action, *, heard: bool) -> None:
             raise Unheard
 
     (wire.after if heard else wire.before)(method, kill)
-    connections.close_all()
-    pid = os.fork()
-    if pid == 0:
-        _work_and_exit(work)
+    pid = fork(work)
     pids.put(pid)
     _pid, status = os.waitpid(pid, 0)
     dead.set()
-    assert os.WIFSIGNALED(status), f"It came to its end without a {method}."
-
-
-def _work_and_exit(work: Action) -> None:
-    """The child: it shares no connection with its parent, and runs nothing of the test's own ending."""
-    try:
-        sumup._session.close()
-        work()
-    finally:
-        os._exit(0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, f"It came to its end without a {method}."
