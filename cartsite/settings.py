@@ -285,6 +285,11 @@ if OIDC_ORIGIN:
 
 CACHE_URL = read(env.str, "CACHE_URL", local="locmemcache://")
 CACHES = {"default": parse("CACHE_URL", env.cache_url_config, CACHE_URL)}
+check(
+    "CACHE_URL",
+    DEBUG or not CACHES["default"]["BACKEND"].endswith((".DummyCache", ".LocMemCache")),
+    "must be a cache that all processes share, such as rediscache://cache.example:6379/1, since limits count in it",
+)
 if CACHES["default"]["BACKEND"].endswith(".RedisCache"):
     CACHES["default"]["BACKEND"] = "cartsite.caching.SteadyCache"
 # In the database alone: a session that was ended while the cache was out of reach would come back with the cache.

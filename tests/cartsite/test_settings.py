@@ -52,7 +52,7 @@ BAD = [
             "postgres://database.example",
         ],
         "CELERY_BROKER_URL": ["garbage", "nonsense://broker.example"],
-        "CACHE_URL": ["garbage", "nonsense://cache.example"],
+        "CACHE_URL": ["garbage", "nonsense://cache.example", "dummycache://", "locmemcache://", "LocMemCache://shop"],
         "SUMUP_API_URL": [
             "http://api.sumup.com",
             "garbage",
@@ -113,6 +113,7 @@ BAD += [
 BAD += [("SUMUP_API_URL", {"STAGING": "1", "SUMUP_API_URL": f"http://{host}:8001"}) for host in ("127.0.0.1", "a.test")]
 BAD += [("PUBLIC_URL", {"STAGING": "1", "PUBLIC_URL": "http://shop.example"})]
 BAD += [("DEMO", {"STAGING": "1", "DEMO": "1"})]
+BAD += [("CACHE_URL", {"STAGING": "1", "CACHE_URL": url}) for url in ("dummycache://", "locmemcache://")]
 GOOD: list[dict[str, str]] = [
     {},
     {"DATABASE_URL": "embedded"},  # by name, it is allowed
