@@ -218,6 +218,9 @@ LOGOUT_REDIRECT_URL = reverse_lazy("cart:market")
 # An address is all that an account needs: a code that is mailed to it opens the account, and proves the address.
 CODE_LASTS = 10 * 60  # seconds
 CODE_TRIES = 3  # 8 digits: at three tries for each code, and three codes in a minute, guessing takes years
+# Tries at a secret: (how many, within seconds). At a code, from wherever it is tried; at the password of one account,
+# from one network, so that wrong tries from somewhere else keep nobody out.
+TRIES = {"code": (CODE_TRIES, CODE_LASTS), "password": (5, 5 * 60)}
 ALLAUTH_USER_CODE_FORMAT = {"numeric": True, "length": 8}
 ACCOUNT_ADAPTER = "cartsite.views.adapters.AccountAdapter"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
@@ -236,6 +239,7 @@ ACCOUNT_LOGIN_BY_CODE_TIMEOUT = ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = COD
 ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = CODE_LASTS
 ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS = ACCOUNT_EMAIL_VERIFICATION_BY_CODE_MAX_ATTEMPTS = CODE_TRIES
 ACCOUNT_PASSWORD_RESET_BY_CODE_MAX_ATTEMPTS = CODE_TRIES
+ACCOUNT_RATE_LIMITS = {"login_failed": None}  # the library counts by what was typed: TRIES, by whose account it is
 ACCOUNT_FORMS = {
     "signup": "cartsite.signin.SignUpForm",
     "request_login_code": "cartsite.signin.AskForCodeForm",

@@ -55,6 +55,17 @@ def opens_by_mail(user: User) -> bool:
     return may_sign_in(user) and not (user.is_staff or user.is_superuser)
 
 
+def account_named(typed: str) -> str:
+    """What a try to sign in counts for: the account that this name or address finds, however it is written.
+
+    The database finds a name in capitals, or with a dotless i, as well as the name itself.
+    """
+    try:
+        return f"account {User.objects.get_by_natural_key(typed).pk}"
+    except (User.DoesNotExist, User.MultipleObjectsReturned):
+        return f"nobody's name {typed.lower()}"
+
+
 def new_username() -> str:
     """A sign-in name for somebody who did not ask for one: it tells nothing about them, and nobody guesses it."""
     return f"shopper-{get_random_string(16).lower()}"

@@ -11,6 +11,7 @@ from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialApp, SocialLogin
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth import authenticate
 from django.core.mail import EmailMultiAlternatives
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
@@ -22,8 +23,9 @@ from django.utils.translation import gettext_lazy as _
 from cart.services import UnknownCart, adopt
 from cart.visitors import set_cart_cookie, token_of
 from cartsite import cookies
+from cartsite.limits import give_back_try, network_of, take_try
 from cartsite.models import User
-from cartsite.signin import cut_loose, may_sign_in, new_username
+from cartsite.signin import account_named, cut_loose, may_sign_in, new_username
 from cartsite.sorry import mail_is_down
 from orders.services import take_over_guest_orders
 
@@ -60,6 +62,16 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def populate_username(self, request: HttpRequest, user: User) -> None:
         user.username = user.username or new_username()
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
+        """The person with this name and password; the wrong passwords for an account count by network."""
+        at = account_named(credentials.get("username", "")), network_of(self.get_client_ip(request))
+        if not take_try("password", *at):
+            raise self.validation_error("too_many_login_attempts")
+        user = authenticate(request, **credentials)
+        if user is not None:
+            give_back_try("password", *at)
+        return user
 
     def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse | None:
         if not may_sign_in(user):

@@ -106,6 +106,16 @@ class TakesCode(KnowsWhereNext):
             messages.error(request, TOO_OLD)
         return answer
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Judge the code, but not if it was tried too often: the session alone counts too few of tries made at once."""
+        process = self._process  # type: ignore[attr-defined]
+        is_try = getattr(self, "_action", "verify") == "verify"
+        if is_try and not limits.take_try("code", str(process.state["at"]), str(process.state.get("user_id"))):
+            process.state["failed_attempts"] = process.max_attempts  # so the library ends the code, and says so
+            return self.form_invalid(self.get_form())  # type: ignore[attr-defined, no-any-return]
+        answer: HttpResponse = super().post(request, *args, **kwargs)  # type: ignore[misc]
+        return answer
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(**kwargs) | {"minutes": settings.CODE_LASTS // 60}
 
