@@ -12,7 +12,7 @@ from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.core.exceptions import BadRequest, FieldDoesNotExist, PermissionDenied
+from django.core.exceptions import BadRequest, FieldDoesNotExist, PermissionDenied, ValidationError
 from django.db.models import ForeignKey, Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -239,6 +239,26 @@ class GuardedAdmin(DiscreetMixin, ModelAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return GuardedList
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """What the address fills in on the form of a new row, without what its field cannot read."""
+        fields = self.get_form(request).base_fields
+        offered = super().get_changeform_initial_data(request)
+        read = {name: self._read_offered(name, fields[name], offered[name]) for name in offered if name in fields}
+        return {name: value for name, value in read.items() if value is not None}
+
+    def _read_offered(self, name: str, field: forms.Field, offered: Any) -> Any:
+        """A value of the address as its field shows it; None if the field cannot read it.
+
+        A field in several parts takes a value in one piece only if it has the type that the model stores.
+        """
+        try:
+            if isinstance(field, forms.MultiValueField):
+                return self.opts.get_field(name).to_python(offered)
+            field.to_python(offered)
+        except ValidationError:
+            return None
+        return offered
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return self.show_discreetly(request, super().get_list_display(request))
