@@ -217,6 +217,7 @@ class Case(models.Model):
         AMOUNT_MISMATCH = "amount_mismatch", _("Amount differs")
         DUPLICATE_CAPTURE = "duplicate_capture", _("Paid twice")
         UNKNOWN_MONEY = "unknown_money", _("Unknown money")
+        TAKINGS = "takings", _("Takings at card readers")
         MISSING_AT_SUMUP = "missing_at_sumup", _("Missing at SumUp")
         REFUND_UNKNOWN = "refund_unknown", _("Refund in doubt")
         REFUND_FAILED = "refund_failed", _("Refund failed")

@@ -25,7 +25,18 @@ from cartsite.models import Case
 from cartsite.templatetags.shop import in_words
 from payments import closing, refunds, sweeping
 from payments.desk import batches, fields, statement_page, steps
-from payments.models import DailyClose, Finding, Movement, MovementShare, Payment, Refund, RefundBatch, Stray
+from payments.models import (
+    DailyClose,
+    Finding,
+    Movement,
+    MovementShare,
+    Payment,
+    Refund,
+    RefundBatch,
+    Stray,
+    Taking,
+    TakingsDay,
+)
 from payments.refunds import CannotRefund
 
 __all__ = ["batches"]  # which are registered with it
@@ -310,6 +321,27 @@ class StrayAdmin(RecordAdmin):
         return link_to_case(stray.case_pk, _now("To its case"))
 
 
+class TakingInline(RecordInline):
+    model = Taking
+    fields = ["happened_at", "kind", "amount", "currency", "transaction_code"]
+
+
+@admin.register(TakingsDay)
+class TakingsDayAdmin(RecordAdmin):
+    list_display = ["day", "merchant_code"]
+    list_filter = ["day"]
+    ordering = ["-day"]
+    inlines = [TakingInline]
+
+
+@admin.register(Taking)
+class TakingAdmin(RecordAdmin):
+    list_display = ["happened_at", "kind", "amount", "currency", "transaction_code"]
+    list_filter = ["kind", "happened_at"]
+    search_fields = ["transaction_id", "transaction_code", "sumup_id"]
+    ordering = ["-happened_at", "-pk"]
+
+
 def link_to_case(key: int | None, words: str) -> str:
     """A link to a case's page; a dash without one."""
     if key is None:
@@ -471,9 +503,11 @@ CLOSED_AS: dict[str, tuple[int, Any]] = {
 def _summary_of(close: DailyClose) -> dict[str, Any]:
     """The figures as rows, and the digest held against the books of now."""
     ours, theirs = close.figures.get("ours", {}), close.figures.get("theirs", {})
+    taken = close.figures.get("takings", {})
     kinds = [kind for kind in Movement.Kind if kind in ours or kind in theirs]
     return {
         "figures": [(kind.label, ours.get(kind), theirs.get(kind)) for kind in kinds],
+        "takings": [(kind.label, taken[kind]) for kind in Movement.Kind if kind in taken],
         "compared": [kind.label for kind in closing.COMPARED],
         "digest_holds": bool(close.digest) and closing.digest(close.day) == close.digest,
         "rounds": DailyClose.objects.filter(day=close.day).select_related("reopening__by").order_by("round"),

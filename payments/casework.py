@@ -48,6 +48,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
     Case.Kind.AMOUNT_MISMATCH: (*_MONEY, Step.CASH),
     Case.Kind.DUPLICATE_CAPTURE: _MONEY,
     Case.Kind.UNKNOWN_MONEY: (Step.ATTACH, Step.ASK),
+    Case.Kind.TAKINGS: (),
     Case.Kind.MISSING_AT_SUMUP: (Step.ASK, Step.CLOSE_ATTEMPT),
     Case.Kind.REFUND_UNKNOWN: (Step.ASK, Step.GIVE_UP),
     Case.Kind.REFUND_FAILED: (Step.RETRY, Step.BY_HAND, Step.ASK),

@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from cartsite.models import Case, Subject, User
 from orders.models import in_sums, orders_are_tests
 from payments import events, history, payouts, sumup
-from payments.models import DailyClose, Finding, Movement, Payment, Reopening, Stray, TheirRow
+from payments.models import DailyClose, Finding, Movement, Payment, Reopening, Stray, Taking, TheirRow
 from payments.sumup import FullTransaction, HistoryRow
 
 logger = logging.getLogger(__name__)
@@ -56,8 +56,13 @@ WITH theirs AS (
     WHERE close_id = %(close)s
     GROUP BY kind, transaction_id
 ), ours AS (
-    SELECT kind, transaction_id, sum(abs(amount)) AS amount, min(payments_movement.currency) AS currency
-    FROM payments_movement JOIN orders_order ON orders_order.id = order_id AND is_test = %(are_tests)s
+    SELECT kind, transaction_id, sum(abs(amount)) AS amount, min(currency) AS currency FROM (
+        SELECT kind, transaction_id, amount, moved.currency, happened_at, merchant_code
+          FROM payments_movement AS moved JOIN orders_order ON orders_order.id = order_id AND is_test = %(are_tests)s
+         UNION ALL
+        SELECT kind, transaction_id, amount, currency, happened_at, taken.merchant_code
+          FROM payments_taking AS taken JOIN payments_takingsday AS d ON d.id = day_id AND is_test = %(are_tests)s
+    ) known
     WHERE happened_at >= %(start)s AND happened_at < %(end)s AND kind = ANY(%(kinds)s) AND merchant_code = %(merchant)s
     GROUP BY kind, transaction_id
 )
@@ -72,12 +77,18 @@ SELECT kind, transaction_id, coalesce(ours.amount, 0), coalesce(theirs.amount, 0
 """  # noqa: S608 - nothing but the sentence above
 TRANSACTIONS = f"{BOTH} SELECT count(*) FROM ours FULL JOIN theirs USING (kind, transaction_id)"  # noqa: S608
 DIGEST = """
-SELECT encode(sha256(convert_to(coalesce(
-           string_agg(concat_ws('|', kind, sumup_id, transaction_id, order_id, amount, moved.currency), E'\n'
-                      ORDER BY moved.id),
-           ''), 'UTF8')), 'hex')
-  FROM payments_movement AS moved JOIN orders_order ON orders_order.id = order_id AND is_test = %s
- WHERE happened_at >= %s AND happened_at < %s
+SELECT encode(sha256(convert_to((
+    SELECT coalesce(
+        string_agg(concat_ws('|', kind, sumup_id, transaction_id, order_id, amount, moved.currency), E'\n'
+                   ORDER BY moved.id), '')
+      FROM payments_movement AS moved JOIN orders_order ON orders_order.id = order_id AND is_test = %(are_tests)s
+     WHERE happened_at >= %(start)s AND happened_at < %(end)s
+) || (
+    SELECT coalesce(
+        string_agg(concat_ws('|', E'\ntaking', kind, sumup_id, amount, currency), '' ORDER BY taken.id), '')
+      FROM payments_taking AS taken JOIN payments_takingsday AS d ON d.id = day_id AND is_test = %(are_tests)s
+     WHERE happened_at >= %(start)s AND happened_at < %(end)s AND taken.merchant_code = %(merchant)s
+), 'UTF8')), 'hex')
 """
 
 Progress = Callable[[DailyClose], None]
@@ -388,12 +399,15 @@ def _finish(close: DailyClose) -> None:
 def _figures(close: DailyClose) -> dict[str, Any]:
     """The day in numbers: what we wrote down by kind, what SumUp showed, and how the rows were judged."""
     ours = _movements_of(close.day).order_by().values_list("kind").annotate(Count("pk"), Sum("amount"))
+    readers = Taking.objects.in_sums().between(*bounds(close.day)).order_by()
+    taken = readers.values_list("kind").annotate(Count("pk"), Sum("amount"))
     theirs = close.their_rows.order_by().values_list("kind").annotate(Count("pk"), Sum("amount"))
     explained = close.findings.filter(case__isnull=False).count()
     unexplained = close.findings.filter(case=None).count()
     found = close.findings.filter(kind__in=COMPARED).count()
     return {
         "ours": {kind: {"rows": rows, "sum": str(total)} for kind, rows, total in ours},
+        "takings": {kind: {"rows": rows, "sum": str(total)} for kind, rows, total in taken},
         "theirs": {kind: {"rows": rows, "sum": str(total)} for kind, rows, total in theirs},
         "matched": _count_transactions(close) - found,
         "explained": explained,
@@ -418,9 +432,14 @@ def _movements_of(day: date) -> QuerySet[Movement]:
 
 
 def digest(day: date) -> str:
-    """SHA-256 (hex) over every movement of the day as it stands now, in the order of writing."""
+    """SHA-256 (hex) over every movement and taking of the day as they stand now, in the order of writing.
+
+    On a day without takings it is what it was before there were any.
+    """
+    start, end = bounds(day)
+    merchant, are_tests = settings.SUMUP_MERCHANT_CODE, orders_are_tests()
     with connection.cursor() as cursor:
-        cursor.execute(DIGEST, [orders_are_tests(), *bounds(day)])
+        cursor.execute(DIGEST, {"are_tests": are_tests, "merchant": merchant, "start": start, "end": end})
         return str(cursor.fetchone()[0])
 
 

@@ -18,8 +18,8 @@ from django.utils.translation import gettext as _
 from cartsite.models import Case
 from orders import services as orders
 from orders.models import NUMBER_ALPHABET, TEST_PREFIX, Order
-from payments import events, ledger, sumup, sweeping
-from payments.models import Movement, Payment, Reading, Stray
+from payments import events, ledger, sumup, sweeping, takings
+from payments.models import Movement, Payment, Reading, Stray, Taking
 from payments.sumup import HistoryRow
 
 logger = logging.getLogger(__name__)
@@ -104,11 +104,12 @@ def take_in(rows: Iterable[HistoryRow]) -> bool:
 
 
 def _find_news(rows: list[HistoryRow]) -> list[HistoryRow]:
-    """Those rows that our books do not know, found with two queries for them all."""
+    """Those rows that our books do not know, found with three queries for them all."""
     ids, merchant = [_our_id(row) for row in rows], settings.SUMUP_MERCHANT_CODE
     moved = Movement.objects.filter(merchant_code=merchant, kind__in=KINDS.values(), sumup_id__in=ids)
     strays = Stray.objects.filter(merchant_code=merchant, transaction_id__in=ids).values_list("transaction_id")
-    known = {*moved.values_list("kind", "sumup_id"), *((Movement.Kind.CAPTURE, name) for (name,) in strays)}
+    taken = Taking.objects.filter(merchant_code=merchant, sumup_id__in=ids).values_list("kind", "sumup_id")
+    known = {*moved.values_list("kind", "sumup_id"), *taken, *((Movement.Kind.CAPTURE, name) for (name,) in strays)}
     return [row for row in rows if (KINDS[row.kind], _our_id(row)) not in known]
 
 
@@ -118,8 +119,10 @@ def _our_id(row: HistoryRow) -> str:
 
 
 def _catch_up(row: HistoryRow) -> None:
+    order = _find_order(row)
+    if takings.record(row, KINDS[row.kind], _our_id(row), order):
+        return
     if row.kind == "PAYMENT":
-        order = _find_order(row)
         if order is None or not _settle_its_order(row, order):
             _report_stray(row, order)
         return

@@ -2,6 +2,7 @@
 
 import secrets
 import uuid
+from datetime import datetime
 from decimal import Decimal
 from typing import Self
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from bookings.models import Entry
 from cart.models import Stall
 from cartsite.models import Case, User
-from orders.models import Order, OrderLine
+from orders.models import Order, OrderLine, in_sums, orders_are_tests
 
 
 def new_reference() -> str:
@@ -345,6 +346,73 @@ class Stray(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency} ({self.transaction_code or self.transaction_id})"
+
+
+class TakingsDay(models.Model):
+    """One day (in the shop's time zone) on which card readers took money: what its case is about."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    merchant_code = models.CharField(max_length=20)
+    # Read in a shop for trying out: in no sum of one that takes real money.
+    is_test = models.BooleanField(_("is a test"), default=orders_are_tests, editable=False)
+    day = models.DateField()
+
+    class Meta:
+        verbose_name = _("day of takings")
+        verbose_name_plural = _("days of takings")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["merchant_code", "is_test", "day"], name="takingsday_one_per_merchant_kind_and_day"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.day)
+
+
+class TakingQuerySet(models.QuerySet["Taking"]):
+    def in_sums(self) -> Self:
+        """Those that this shop adds up: of its own merchant, and of the kind of money that it takes."""
+        return self.filter(in_sums("day__"), merchant_code=settings.SUMUP_MERCHANT_CODE)
+
+    def between(self, start: datetime, end: datetime) -> Self:
+        """Those from one moment (UTC) up to another."""
+        return self.filter(happened_at__gte=start, happened_at__lt=end)
+
+
+class Taking(models.Model):
+    """One fact about money of a card reader, which is no order's. Append-only: what came in is positive."""
+
+    day = models.ForeignKey(TakingsDay, on_delete=models.PROTECT, related_name="takings")
+    kind = models.CharField(max_length=10, choices=Movement.Kind.choices)
+    merchant_code = models.CharField(max_length=20)
+    # As on a movement: the transaction's id for payments and fees, else that of the event or the payout's record.
+    sumup_id = models.CharField(max_length=64)
+    transaction_id = models.CharField(max_length=64)
+    transaction_code = models.CharField(max_length=40, blank=True, default="")
+    amount = models.DecimalField(max_digits=12, decimal_places=2)
+    currency = models.CharField(max_length=3)
+    happened_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TakingQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["merchant_code", "kind", "sumup_id"], name="taking_once_per_merchant_kind_and_sumup_id"
+            ),
+            models.CheckConstraint(name="taking_is_not_cash", condition=~Q(kind="cash")),
+            models.CheckConstraint(name="taking_captures_are_positive", condition=~Q(kind="capture") | Q(amount__gt=0)),
+        ]
+        indexes = [
+            models.Index(fields=["happened_at", "id"], name="taking_by_day"),
+            models.Index(fields=["transaction_id"], name="taking_by_transaction"),
+            models.Index(fields=["transaction_code"], name="taking_by_transaction_code"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.amount} {self.currency}"
 
 
 class DailyClose(models.Model):

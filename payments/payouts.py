@@ -4,20 +4,26 @@ from django.conf import settings
 from django.db import transaction
 
 from orders import services as orders
-from payments import ledger
+from payments import ledger, takings
 from payments.models import Movement
 from payments.sumup import PayoutRecord
 
 
 def write(records: list[PayoutRecord]) -> None:
-    """Write down those of them that are new and of a payment of ours; a stray's own case tells of the others."""
-    captures = _find_captures({record.transaction_code for record in records})
+    """Write down those of them that are new and of a payment of ours or of a card reader's; a stray's own case tells
+    of the others."""
+    codes = {record.transaction_code for record in records}
+    captures, readers = _find_captures(codes), takings.find(codes)
     payouts = Movement.objects.filter(merchant_code=settings.SUMUP_MERCHANT_CODE, kind=Movement.Kind.PAYOUT)
-    known = set(payouts.filter(sumup_id__in=[record.id for record in records]).values_list("sumup_id", flat=True))
+    ids = [record.id for record in records]
+    known = {*payouts.filter(sumup_id__in=ids).values_list("sumup_id", flat=True), *takings.find_paid_out(ids)}
     for record in records:
-        capture = captures.get(record.transaction_code)
-        if capture is not None and record.status != "FAILED" and record.id not in known:
+        if record.status == "FAILED" or record.id in known:
+            continue
+        if (capture := captures.get(record.transaction_code)) is not None:
             _write_one(capture, record)
+        elif (taking := readers.get(record.transaction_code)) is not None:
+            takings.record_payout(taking, record)
 
 
 def _find_captures(codes: set[str]) -> dict[str, Movement]:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from cartsite.models import Case
 from orders import services as orders
 from orders.models import Order
-from payments import events, giving_back, ledger, refunds, schedule, sumup
+from payments import events, giving_back, ledger, refunds, schedule, sumup, takings
 from payments.models import Payment, Stray
 from payments.sumup import Checkout, Transaction
 
@@ -107,6 +107,9 @@ def _record_captures(order: Order, payment: Payment, successful: list[Transactio
     """
     goes_back, came_in = order.is_cancelled_by_staff, Decimal(0)
     for tried in successful:
+        takings.hold_name(tried.id)
+        if takings.is_taking(tried.id):
+            raise sumup.SumUpInDoubt(f"{tried.id} is among the takings of card readers")
         if ledger.record_capture(payment, tried):
             payment.transaction_code = tried.code
             schedule.changed(payment, Payment.Status.CAPTURED)

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from django.db.models import Q, Sum
+from django.utils.translation import gettext as _
 
 from cart.models import Stall
 from orders.models import in_sums
 from payments.closing import bounds
-from payments.models import Movement, MovementShare
+from payments.models import Movement, MovementShare, Taking
 
 NOTHING = Decimal("0.00")
 
@@ -48,7 +49,7 @@ class Statement:
 
     @property
     def total(self) -> Row:
-        """All rows together: it agrees with the movements, to the penny."""
+        """All rows together: it agrees with the movements and the takings, to the penny."""
         return _add("", self.rows)
 
 
@@ -59,6 +60,14 @@ COLUMNS = {
     "charged_back": Q(movement__kind=Movement.Kind.CHARGEBACK),
     "fees": Q(movement__kind=Movement.Kind.FEE),
     "paid_out": Q(movement__kind=Movement.Kind.PAYOUT),
+}
+
+OF_READERS = {
+    "sold": Movement.Kind.CAPTURE,
+    "refunded": Movement.Kind.REFUND,
+    "charged_back": Movement.Kind.CHARGEBACK,
+    "fees": Movement.Kind.FEE,
+    "paid_out": Movement.Kind.PAYOUT,
 }
 
 
@@ -74,7 +83,18 @@ def statement(first: date, last: date, stall: Stall | None = None) -> Statement:
         shares = shares.filter(stall=stall)
     sums = {name: Sum("amount", filter=which, default=NOTHING) for name, which in COLUMNS.items()}
     rows = shares.order_by("stall__name").values_list("stall__name").annotate(**sums)
-    return Statement(first, last, [Row(name, *amounts) for name, *amounts in rows])
+    told = [Row(name, *amounts) for name, *amounts in rows]
+    return Statement(first, last, told if stall is not None else [*told, *_of_readers(start, end)])
+
+
+def _of_readers(start: datetime, end: datetime) -> list[Row]:
+    """What card readers took from one moment to another: a line of its own, since no stall's order knows of it."""
+    taken = Taking.objects.in_sums().between(start, end).order_by()
+    sums: dict[str, Decimal] = dict(taken.values_list("kind").annotate(Sum("amount")))
+    if not sums:
+        return []
+    amounts = {name: sums.get(kind, NOTHING) for name, kind in OF_READERS.items()}
+    return [Row(str(_("Takings at card readers")), **amounts)]
 
 
 def _add(name: str, rows: Iterable[Row]) -> Row:

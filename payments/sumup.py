@@ -155,6 +155,10 @@ class HistoryRow:
     currency: str
     at: datetime
     summary: str  # what we wrote as the checkout's description, or what a reader's till did
+    payment_type: str = ""  # ECOM online, POS at a card reader, ...
+    entry_mode: str = ""  # how the card was read, where the history tells
+    reference: str = ""  # the id that whoever made it gave it, where the history tells
+    client_id: str = ""  # the same of a reader's app
 
     @property
     def moved_money(self) -> bool:
@@ -445,6 +449,10 @@ def _read_history_row(row: dict[str, Any]) -> HistoryRow:
         currency=str(row.get("currency", "")),
         at=_read_moment(str(row.get("timestamp"))),
         summary=str(row.get("product_summary") or ""),
+        payment_type=str(row.get("payment_type") or ""),
+        entry_mode=str(row.get("entry_mode") or ""),
+        reference=str(row.get("foreign_transaction_id") or row.get("checkout_reference") or ""),
+        client_id=str(row.get("client_transaction_id") or ""),
     )
 
 

@@ -48,6 +48,7 @@ def _go_outside(world: Simulator, request: Request, action: str) -> None:
         "refund": lambda: world.refund_in_dashboard(request.field("transaction") or "", _read_amount(request)),
         "charge_back": lambda: world.charge_back(request.field("transaction") or "", _read_amount(request)),
         "stray": lambda: world.take_stray_payment(_read_amount(request) or 0, request.field("description") or ""),
+        "reader": lambda: world.take_reader_payment(_read_amount(request) or 0, request.field("description") or ""),
         "pay_out": lambda: world.pay_out(_read_day(request)),
     }
     _choose(actions, action)()

@@ -186,8 +186,13 @@ class Simulator:
             return self._till.charge_back(self._existing(name), amount)
 
     def take_stray_payment(self, amount: Money, description: str = "", currency: str | None = None) -> Transaction:
-        """Somebody pays at a card reader: a payment without any checkout."""
-        (payment,) = self.fill(1, amount=amount, description=description, currency=currency)
+        """A payment without any checkout of ours, taken online by somebody else of the merchant's."""
+        (payment,) = self.fill(1, amount=amount, description=description, currency=currency, payment_type="ECOM")
+        return payment
+
+    def take_reader_payment(self, amount: Money, description: str = "", *, tip: Money = 0) -> Transaction:
+        """Somebody pays at a card reader of the merchant's, with a tip on top."""
+        (payment,) = self.fill(1, amount=Decimal(str(amount)) + Decimal(str(tip)), description=description)
         return payment
 
     def fill(

@@ -9,7 +9,7 @@ from django.utils import timezone
 from cartsite.models import Case, Message, kind_of
 from orders.models import Order, OrderEvent
 from payments import closing
-from payments.models import DailyClose, Movement, Payment, Refund, Stray
+from payments.models import DailyClose, Movement, Payment, Refund, Stray, Taking
 from payments.simulator import Simulator
 from payments.simulator.events import EventType, Statement
 from tests.crash.world import START, World
@@ -27,10 +27,12 @@ def assert_all_is_well(world: World) -> None:
 
 
 def assert_captures_are_sumups(sumup: Simulator) -> None:
-    """Every successful transaction is one movement, or one open case about a stray."""
+    """Every successful transaction is one movement, one takings row, or one open case about a stray."""
     theirs = {s.transaction.id: s.transaction.amount for s in everything(sumup) if s.transaction.moved_money}
-    captures = Movement.objects.filter(kind=Movement.Kind.CAPTURE)
-    ours = [*captures.values_list("transaction_id", "amount")]
+    ours = [
+        *Movement.objects.filter(kind=Movement.Kind.CAPTURE).values_list("transaction_id", "amount"),
+        *Taking.objects.filter(kind=Movement.Kind.CAPTURE).values_list("transaction_id", "amount"),
+    ]
     asked = Case.objects.unresolved().filter(kind=Case.Kind.UNKNOWN_MONEY).values("subject_uuid")
     ours += Stray.objects.filter(uuid__in=asked).values_list("transaction_id", "amount")
     assert Counter(ours) == Counter(theirs.items())

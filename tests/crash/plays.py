@@ -661,6 +661,7 @@ class Close(Play):
         "payments.closing",
         "payments.payouts",
         "payments.history",
+        "payments.takings",
         "payments.events",
         "payments.ledger",
     )
@@ -668,7 +669,8 @@ class Close(Play):
     def prepare(self) -> None:
         self.paid_order()
         (paid,) = self.sumup.newest_transactions(0, 1)
-        self.sumup.fill(2, amount=5)
+        self.sumup.fill(2, amount=5, payment_type="ECOM")
+        self.sumup.take_reader_payment(5)
         self.sumup.refund_in_dashboard(paid.transaction.id, PART)
         self.sumup.charge_back(paid.transaction.id, ALL - PART)
         self.unheard = starting.start(self.world.place_order((self.world.honey, 1)))
@@ -686,12 +688,17 @@ class Close(Play):
         assert close.findings.filter(case=None).count() == 0
         assert close.figures["explained"] == 4
         assert {kind: row["rows"] for kind, row in close.figures["theirs"].items()} == {
-            "capture": 4,
+            "capture": 5,
             "refund": 1,
             "chargeback": 1,
         }
         assert close.figures["ours"]["capture"]["rows"] == 2
-        assert close.rows_read == 6
+        assert {kind: row["rows"] for kind, row in close.figures["takings"].items()} == {
+            "capture": 1,
+            "fee": 1,
+            "payout": 1,
+        }
+        assert close.rows_read == 7
         assert close.digest == closing.digest(close.day)
 
 

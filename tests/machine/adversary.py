@@ -231,7 +231,8 @@ class Adversary(Organisers):
     @act(amount=SOME_MONEY, dice=DICE, names_order=st.booleans())
     def stray_payment(self, amount: Decimal, dice: int, names_order: bool) -> None:
         number = one_of(Order.objects.all(), dice).number if names_order and Order.objects.exists() else ""
-        self.world.simulator.take_stray_payment(amount, f"At the till {number}")
+        take = self.world.simulator.take_reader_payment if dice % 2 else self.world.simulator.take_stray_payment
+        take(amount, f"At the till {number}")
 
     @act("payment:captured")
     def pay_out(self) -> None:

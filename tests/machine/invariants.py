@@ -22,7 +22,7 @@ GOODS_LEFT = """EXISTS (
         SELECT coalesce(sum(f.quantity), 0) FROM orders_linefact f WHERE f.line_id = g.id AND f.kind = 'cancelled'))"""
 
 QUERIES: dict[str, str] = {
-    "1 every transaction is one capture, or money of unknown origin, never both": """
+    "1 every transaction is one capture, one takings row, or money of unknown origin, never two of them": """
         SELECT m.transaction_id FROM payments_movement m WHERE m.kind = 'capture'
         GROUP BY 1 HAVING count(*) > 1
         UNION ALL
@@ -34,6 +34,10 @@ QUERIES: dict[str, str] = {
         SELECT p.reference FROM payments_payment p
         JOIN cartsite_case c ON c.subject_uuid = p.uuid AND c.kind = 'unknown_money' AND c.status <> 'resolved'
         WHERE p.status = 'captured'
+        UNION ALL
+        SELECT t.transaction_id FROM payments_taking t
+        WHERE EXISTS (SELECT FROM payments_movement m WHERE m.transaction_id = t.transaction_id)
+           OR EXISTS (SELECT FROM payments_stray s WHERE s.transaction_id = t.transaction_id)
     """,
     "2 captured is what has a capture, and final": """
         SELECT p.reference FROM payments_payment p

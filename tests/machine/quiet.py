@@ -13,7 +13,7 @@ from bookings.models import Hold, Waiter
 from cartsite.models import Case, Message
 from orders.models import Order
 from payments import casework
-from payments.models import DailyClose, Movement, Payment, Refund, RefundBatch, Stray
+from payments.models import DailyClose, Movement, Payment, Refund, RefundBatch, Stray, Taking
 from payments.simulator.events import EventType, Statement
 from tests.invariants import assert_books_balance
 from tests.machine.timers import SWEEPS
@@ -131,8 +131,11 @@ def _their_money(world: World) -> Iterator[str]:
 
 
 def _sums() -> list[tuple[str, str, Decimal]]:
-    kinds = Movement.objects.filter(kind__in=["capture", "refund", "chargeback"]).order_by()
-    return list(kinds.values_list("transaction_id", "kind").annotate(Sum("amount")))
+    sums: list[tuple[str, str, Decimal]] = []
+    for books in (Movement.objects, Taking.objects):
+        rows = books.filter(kind__in=["capture", "refund", "chargeback"]).order_by()
+        sums += rows.values_list("transaction_id", "kind").annotate(Sum("amount"))
+    return sums
 
 
 def _compare(world: World, statement: Statement, ours: dict[tuple[str, str], Decimal]) -> Iterator[str]:

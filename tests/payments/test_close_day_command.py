@@ -96,7 +96,7 @@ def test_a_day_that_is_not_over_is_compared_and_that_is_said(sumup: Simulator, o
 
 
 def test_what_is_explained_is_named(sumup: Simulator, day_is_over: None) -> None:
-    sumup.fill([("t1", "T1", 5, NOON)])
+    sumup.fill([("t1", "T1", 5, NOON)], payment_type="ECOM")
 
     said = run()
 

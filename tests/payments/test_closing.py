@@ -101,6 +101,7 @@ def test_a_day_on_which_all_matches_closes_without_a_finding(
     assert not close.findings.exists()
     assert close.figures == {
         "ours": {"capture": {"rows": 3, "sum": "19.50"}},
+        "takings": {},
         "theirs": {"capture": {"rows": 3, "sum": "19.50"}},
         "matched": 3,
         "explained": 0,
@@ -506,7 +507,7 @@ def test_another_merchants_movements_are_none_of_this_close(
 def known_strays(sumup: Simulator, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Money that our books know already, ten rows a page: so closing asks for nothing but pages."""
     monkeypatch.setattr(closing, "ROWS_PER_PAGE", 10)
-    sumup.fill(count, amount=5, seconds_apart=1)
+    sumup.fill(count, amount=5, seconds_apart=1, payment_type="ECOM")
     history.sweep()
     sumup._requests.clear()
 
@@ -798,7 +799,7 @@ def test_the_timer_tries_a_red_day_again_after_six_hours(
 def test_the_timer_opens_a_changed_day_again_the_night_after_and_closes_it(
     sumup: Simulator, closed: DailyClose, clock: TimeMachineFixture
 ) -> None:
-    sumup.fill([("t1", "T1", 5, NOON)])  # SumUp shows it late
+    sumup.fill([("t1", "T1", 5, NOON)], payment_type="ECOM")  # SumUp shows it late
     write_a_late_movement(Payment.objects.get())
     clock.shift(timedelta(days=1))
 

@@ -282,7 +282,7 @@ def test_the_history_is_read_on_from_where_it_was_read_to(later: Later, sumup: S
 
 
 def test_every_page_of_the_history_is_read(sumup: Simulator) -> None:
-    sumup.fill(250, amount=1, seconds_apart=1)
+    sumup.fill(250, amount=1, seconds_apart=1, payment_type="ECOM")
 
     history.sweep()
 

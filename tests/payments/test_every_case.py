@@ -90,6 +90,12 @@ def pay_on_two_pages(shop: Shop) -> None:
     pay_twice(shop.later, shop.wire, shop.start())
 
 
+def take_payments_at_a_card_reader(shop: Shop) -> None:
+    for amount in (6, 7):
+        shop.sumup.take_reader_payment(amount, "Honey")
+    history.sweep()
+
+
 def pay_at_a_card_reader(shop: Shop) -> None:
     shop.sumup.take_stray_payment(Decimal("6.50"), "Honey")
     history.sweep()
@@ -218,6 +224,7 @@ LIVES: dict[Case.Kind, tuple[Callable[[Shop], None], Callable[[Shop, Case], None
     Case.Kind.AMOUNT_MISMATCH: (take_less_than_was_asked_for, take_the_rest_in_cash),
     Case.Kind.DUPLICATE_CAPTURE: (pay_on_two_pages, refund_the_second),
     Case.Kind.UNKNOWN_MONEY: (pay_at_a_card_reader, attach_it),
+    Case.Kind.TAKINGS: (take_payments_at_a_card_reader, accept_it),
     Case.Kind.MISSING_AT_SUMUP: (forget_a_checkout, find_it_again),
     Case.Kind.REFUND_UNKNOWN: (refund_without_an_answer, give_it_up),
     Case.Kind.REFUND_FAILED: (refund_and_be_refused, send_it_again),

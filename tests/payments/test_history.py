@@ -193,7 +193,7 @@ def test_a_payment_goes_by_its_transaction_even_if_its_row_is_called_otherwise(s
 
 @pytest.mark.parametrize("size", [1, 3, 10, 100])
 def test_all_pages_are_read_whatever_their_size(sumup: Simulator, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    sumup.fill(23, amount=5, seconds_apart=1)
+    sumup.fill(23, amount=5, seconds_apart=1, payment_type="ECOM")
     monkeypatch.setattr(history.sumup, "history_since", partial(door.history_since, limit=size))
 
     history.sweep()
@@ -205,7 +205,7 @@ def test_all_pages_are_read_whatever_their_size(sumup: Simulator, monkeypatch: p
 def test_all_pages_are_read_where_sumup_gives_ten_rows_whatever_was_asked(
     sumup: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sumup.fill(23, amount=5)
+    sumup.fill(23, amount=5, payment_type="ECOM")
     usual = door.history_since
     monkeypatch.setattr(history.sumup, "history_since", lambda moment: usual(moment).replace("limit=100&", ""))
 
@@ -244,7 +244,7 @@ def test_a_refund_of_an_old_payment_is_found_for_its_payment_has_changed(
 def test_where_sumup_stops_answering_midway_the_next_sweep_finds_the_rest(
     later: Later, sumup: Simulator, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sumup.fill(25, amount=5)
+    sumup.fill(25, amount=5, payment_type="ECOM")
     monkeypatch.setattr(history.sumup, "history_since", partial(door.history_since, limit=10))
     wire.before("GET", lambda: None)
     wire.before("GET", lambda: sumup.behave(history="500"))
@@ -347,7 +347,7 @@ def test_reading_twice_changes_nothing(sumup: Simulator, order: Order, later: La
     assert (movements(), open_cases(), order.events.count()) == before
 
 
-def test_what_is_known_costs_two_queries_a_page(
+def test_what_is_known_costs_three_queries_a_page(
     sumup: Simulator, order: Order, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paid(sumup, order)
@@ -355,7 +355,7 @@ def test_what_is_known_costs_two_queries_a_page(
     history.sweep()
     rows = door.get_history(door.history_since(timezone.now() - timedelta(hours=1))).rows
 
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         history.take_in(rows)
 
     assert len(rows) == 51

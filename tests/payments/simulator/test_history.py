@@ -251,7 +251,7 @@ def test_the_history_is_filtered(
     simulator.behave(refunded_status="becomes_refunded")
     shop.act(shop.create(), "decline")
     shop.refund(shop.pay())
-    simulator.charge_back(simulator.take_stray_payment(5).id)
+    simulator.charge_back(simulator.take_reader_payment(5).id)
 
     assert [row["type"] for row in shop.walk(limit=1, **filters)] == found
 
