@@ -420,7 +420,8 @@ def by_hand(batch: RefundBatch) -> Decimal:
 
 def places_moved(batch: RefundBatch) -> int:
     """How many places went to the other entry: they are what no money goes back for."""
-    return sum(event.data["quantity"] for event in _put_right_so_far(batch) if event.data["moved"])
+    counted = _put_right_so_far(batch).filter(in_sums("order__"))
+    return sum(event.data["quantity"] for event in counted if event.data["moved"])
 
 
 def _put_right_so_far(batch: RefundBatch) -> QuerySet[OrderEvent]:
@@ -462,9 +463,12 @@ class Outlook:
 
 
 def look_ahead(entry: Entry) -> Outlook:
-    """What calling the entry off would come to, if nothing is moved: to the penny, as it stands now."""
+    """What calling the entry off would come to, if nothing is moved: to the penny, as it stands now.
+
+    Only orders that sums count are told of. Calling off puts the others right as well.
+    """
     pretended = RefundBatch(entry=entry)
-    found = _orders_left(pretended)
+    found = _orders_left(pretended).filter(in_sums())
     sold = list(found.filter(status=Order.Status.CONFIRMED).values_list("pk", flat=True))
     standing = _not_accounted_for(_standing(pretended, *sold))
     shares = _shares(_pieces(standing))

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -24,12 +25,13 @@ from cartsite.models import Case, User
 from orders import access, letters
 from orders.mail import send_owed
 from orders.models import Order, new_number
-from payments import closing, settling, starting
+from payments import calling_off, closing, settling, starting
 from payments.desk import overview
 from payments.models import DailyClose, Payment
 from payments.simulator import Simulator
 from payments.statements import statement
 from tests.cartsite.test_settings import KEPT, PRODUCTION
+from tests.factories import EntryFactory
 from tests.orders.letterbox import LETTERS
 from tests.orders.test_mail_letters import clock, full, market, owe_every_kind, places
 
@@ -386,3 +388,39 @@ def test_the_daily_close_leaves_test_orders_out(
     assert close.figures["ours"]["capture"] == close.figures["theirs"]["capture"] == {"rows": 1, "sum": str(real.total)}
     assert (close.figures["matched"], close.figures["explained"], close.figures["unexplained"]) == (1, 0, 0)
     assert not Case.objects.exists()
+
+
+@pytest.fixture
+def both_at_the_workshop(place_order: PlaceOrder, workshop: Entry, sumup: Simulator, settings: Any) -> None:
+    """A real order of one place and a test order of two, both paid, and one of each kind that waits to be paid."""
+    for are_tests in (False, True):
+        settings.ORDERS_ARE_TESTS = are_tests
+        pay(place_order((workshop, 1 + are_tests)), sumup)
+        place_order((workshop, 1))
+    settings.ORDERS_ARE_TESTS = False
+
+
+@pytest.mark.parametrize("are_tests", [False, True])
+def test_what_calling_an_event_off_would_come_to_is_about_one_kind_of_order_only(
+    both_at_the_workshop: None, workshop: Entry, settings: Any, are_tests: bool
+) -> None:
+    settings.ORDERS_ARE_TESTS = are_tests
+
+    seen = calling_off.look_ahead(workshop)
+
+    assert (seen.orders, seen.places, seen.unpaid) == (1, 1 + are_tests, 1)
+    assert seen.back == workshop.price * seen.places
+
+
+@pytest.mark.parametrize("are_tests", [False, True])
+def test_calling_an_event_off_moves_every_place_and_counts_those_of_one_kind_of_order(
+    both_at_the_workshop: None, workshop: Entry, settings: Any, staff: User, are_tests: bool
+) -> None:
+    later = EntryFactory(calendar=workshop.calendar, price=workshop.price, starts_at=workshop.starts_at + timedelta(1))
+    settings.ORDERS_ARE_TESTS = are_tests
+
+    batch = calling_off.begin(workshop, by=staff, reason="The oven is broken.", move_to=later)
+    calling_off.step(batch)
+
+    assert Booking.objects.filter(entry=later, status="confirmed").count() == 3
+    assert calling_off.places_moved(batch) == 1 + are_tests
