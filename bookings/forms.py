@@ -55,6 +55,6 @@ class JoinForm(forms.Form):
 class StepForm(forms.Form):
     """What somebody on a waiting list wants to do."""
 
-    TAKE, DECLINE, LEAVE = "take", "decline", "leave"
+    CONFIRM, TAKE, DECLINE, LEAVE = "confirm", "take", "decline", "leave"
 
-    step = forms.ChoiceField(choices=[(step, step) for step in (TAKE, DECLINE, LEAVE)])
+    step = forms.ChoiceField(choices=[(step, step) for step in (CONFIRM, TAKE, DECLINE, LEAVE)])

@@ -22,7 +22,8 @@ def sweep_waiting_lists() -> None:
 
 @shared_task
 def forget_who_waited() -> None:
-    """Erase the personal data of those whose place in a line came to its end long ago."""
+    """Erase the personal data of those who never confirmed, or whose place in a line came to its end long ago."""
+    waiting.forget_unconfirmed()
     waiting.purge_personal_data()
 
 

@@ -1,5 +1,8 @@
 """The waiting list: places that come free are offered to those who wait for them, strictly in their order.
 
+Anybody may type anybody's address. So a place in the line is taken only by somebody who is known to read the mail that
+goes there: they are signed in with that address, or they open the link that is mailed to it and confirm (ADR 0022).
+
 One line stands for each pool, whichever of its entries somebody waits for. Waiters are locked after carts and orders
 and before holds and pools: all of a line at once, by primary key. An offer is a hold that ends; what is not taken in
 time goes to the next.
@@ -24,6 +27,10 @@ logger = logging.getLogger(__name__)
 
 MOST_PLACES = 10
 SHORTEST_OFFER = timedelta(minutes=15)
+# How long the link works that confirms an address. Who has not confirmed by then is forgotten.
+CONFIRM_WITHIN = timedelta(hours=24)
+# Asking for the same again sends another mail only after so long.
+SAME_WISH_FOR = timedelta(hours=1)
 # Who somebody was is forgotten so long after their place in the line came to its end.
 KEPT_FOR = timedelta(days=30)
 Step = Literal["first", "up", "down", "last"]
@@ -116,37 +123,86 @@ def why_closed(entry: Entry) -> str:
 
 @transaction.atomic
 def join(
-    entry: Entry,
-    quantity: int,
-    *,
-    email: str,
-    name: str = "",
-    user: User | None = None,
-    price_kind: PriceKind | None = None,
+    entry: Entry, quantity: int, *, email: str, user: User | None = None, price_kind: PriceKind | None = None
 ) -> Waiter:
-    """Put somebody at the end of the line, and owe the mail with their link; CannotJoin if it is not open.
+    """Put a user who has confirmed this address at the end of the line; ask anybody else, by mail, to confirm it first.
 
-    Whoever is in it with this address already stays where they are, with what they asked for first; they get that mail
-    again, once in an hour.
+    An address that is in the line already keeps its place and what it asked for first; its link is mailed to it again,
+    once an hour. Raises CannotJoin if the line is not open.
     """
     capacity.lock_pools([entry.pool_id])  # one after another: nobody stands in the line twice
     if reason := why_closed(entry):
         raise CannotJoin(reason)
     _check_quantity(entry, quantity)
-    waiter = Waiter.objects.active().filter(entry=entry, email__iexact=email).first()
-    if waiter is None:
-        last = Waiter.objects.filter(entry__pool=entry.pool_id).aggregate(last=Max("place"))["last"]
-        waiter = Waiter.objects.create(
-            entry=entry,
-            price_kind=price_kind,
-            user=user,
-            name=name,
-            email=email,
-            quantity=quantity,
-            place=(last or 0) + 1,
-        )
-    Message.owe(waiter, "waiting_joined", f"{timezone.now():%Y-%m-%dT%H}")
-    return waiter
+    if standing := _find_in_line(entry, email):
+        Message.owe(standing, "waiting_again", f"{timezone.now():%Y-%m-%dT%H}")
+        return standing
+    wish = Waiter(entry=entry, price_kind=price_kind, email=email, quantity=quantity, place=_next_place(entry))
+    if user is None or not _is_theirs(user, email):
+        return _ask_to_confirm(wish)
+    wish.user, wish.name = user, user.name
+    wish.save()
+    Message.owe(wish, "waiting_joined")
+    return wish
+
+
+def _find_in_line(entry: Entry, email: str) -> Waiter | None:
+    """The one with this address who waits for the entry, or has an offer."""
+    return Waiter.objects.active().filter(entry=entry, email__iexact=email).exclude(email="").first()
+
+
+def _next_place(entry: Entry) -> int:
+    """The place behind everybody in the line of the entry's locked pool."""
+    last: int | None = Waiter.objects.filter(entry__pool=entry.pool_id).aggregate(last=Max("place"))["last"]
+    return (last or 0) + 1
+
+
+def _is_theirs(user: User, email: str) -> bool:
+    """Whether this user has confirmed this very address."""
+    return user.emailaddress_set.filter(email__iexact=email, verified=True).exists()  # type: ignore[attr-defined,no-any-return]
+
+
+def _ask_to_confirm(wish: Waiter) -> Waiter:
+    """Mail the link that confirms this wish; if the same was asked for within the hour, that one is on its way.
+
+    A different wish gets a row and a link of its own: nobody can change what somebody else's link confirms.
+    """
+    since = timezone.now() - SAME_WISH_FOR
+    same = Waiter.objects.filter(status=Waiter.Status.ASKED, entry=wish.entry, email__iexact=wish.email)
+    asked = same.filter(quantity=wish.quantity, price_kind=wish.price_kind, joined_at__gt=since).first()
+    if asked is not None:
+        return asked
+    wish.status = Waiter.Status.ASKED
+    wish.save()
+    Message.owe(wish, "waiting_confirm")
+    return wish
+
+
+@transaction.atomic
+def confirm(waiter: Waiter) -> Waiter:
+    """Put somebody who opened the link in their mail at the end of the line, and return who stands there.
+
+    That is another one, if this address is in the line already. Raises CannotJoin if the link is too old or the line is
+    not open any more.
+    """
+    asked = lock(waiter)
+    capacity.lock_pools([asked.entry.pool_id])
+    if standing := _find_in_line(asked.entry, asked.email):
+        return standing
+    if not may_confirm(asked):
+        raise CannotJoin(_("This link is too old. You may join the waiting list again."))
+    if reason := why_closed(asked.entry):
+        raise CannotJoin(reason)
+    Waiter.objects.filter(pk=asked.pk, status=Waiter.Status.ASKED).update(
+        status=Waiter.Status.WAITING, place=_next_place(asked.entry), joined_at=timezone.now()
+    )
+    Message.owe(asked, "waiting_joined")
+    return lock(asked)
+
+
+def may_confirm(waiter: Waiter) -> bool:
+    """Whether somebody has asked, and their link still works."""
+    return waiter.status == Waiter.Status.ASKED and waiter.joined_at > timezone.now() - CONFIRM_WITHIN
 
 
 def _check_quantity(entry: Entry, quantity: int) -> None:
@@ -249,7 +305,10 @@ def decline(waiter: Waiter) -> bool:
 
 def leave(waiter: Waiter) -> bool:
     """They do not wait any more, and what was offered to them goes to the next; False if that was over before."""
-    return _step_out(waiter, [Waiter.Status.WAITING, Waiter.Status.OFFERED], Waiter.Status.LEFT)
+    if _step_out(waiter, [Waiter.Status.WAITING, Waiter.Status.OFFERED], Waiter.Status.LEFT):
+        return True
+    asked = Waiter.objects.filter(pk=waiter.pk, status=Waiter.Status.ASKED)
+    return bool(asked.update(status=Waiter.Status.LEFT, ended_at=timezone.now()))
 
 
 @transaction.atomic
@@ -332,11 +391,20 @@ def forget(waiters: WaiterQuerySet) -> list[int]:
     owed = Message.objects.filter(subject_type=kind_of(Waiter), subject_uuid__in=waiters.values("uuid"))
     owed.filter(status=Message.Status.OWED).update(status=Message.Status.DROPPED, leased_until=None, last_error="")
     rows = list(waiters.select_for_update(of=("self",), no_key=True).order_by("pk"))
-    active = [row for row in rows if row.status in (Waiter.Status.WAITING, Waiter.Status.OFFERED)]
+    active = [row for row in rows if row.ended_at is None]
     held = [row.hold_id for row in active if row.hold_id]
     _end(active, Waiter.Status.LEFT)
     Waiter.objects.filter(pk__in=[row.pk for row in rows]).update(name="", email="", user=None)
     return held
+
+
+@transaction.atomic
+def forget_unconfirmed() -> int:
+    """Forget who those were that did not confirm their address in time; how many."""
+    late = Waiter.objects.filter(status=Waiter.Status.ASKED, joined_at__lte=timezone.now() - CONFIRM_WITHIN)
+    locked = list(late.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
+    over = {"status": Waiter.Status.LAPSED, "ended_at": timezone.now(), "email": ""}
+    return Waiter.objects.filter(pk__in=locked, status=Waiter.Status.ASKED).update(**over)
 
 
 def purge_personal_data() -> int:

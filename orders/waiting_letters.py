@@ -64,6 +64,14 @@ def _facts(waiter: Waiter) -> dict[str, object]:
     }
 
 
+def _unless_asked(waiter: Waiter, _occurrence: str) -> str:
+    return "" if waiting.may_confirm(waiter) else _("There is nothing to confirm any more.")
+
+
+def _unless_in_line(waiter: Waiter, _occurrence: str) -> str:
+    return "" if waiter.status == Waiter.Status.WAITING or waiter.has_offer else _("They do not wait any more.")
+
+
 def _unless_waiting(waiter: Waiter, _occurrence: str) -> str:
     return "" if waiter.status == Waiter.Status.WAITING else _("They do not wait any more.")
 
@@ -84,6 +92,8 @@ def _unless_closed(waiter: Waiter, _occurrence: str) -> str:
 
 
 KINDS = {
+    "waiting_confirm": Kind(gettext_lazy("Please confirm: the waiting list for %(title)s"), _unless_asked),
+    "waiting_again": Kind(gettext_lazy("You are on the waiting list for %(title)s"), _unless_in_line),
     "waiting_joined": Kind(gettext_lazy("You are on the waiting list for %(title)s"), _unless_waiting),
     "waiting_offer": Kind(gettext_lazy("A place is free for you: %(title)s"), _unless_offered),
     "waiting_passed": Kind(gettext_lazy("We do not keep a place for you any more: %(title)s"), _unless_passed),

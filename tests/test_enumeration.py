@@ -8,12 +8,13 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.contrib.auth.models import Permission
 from django.core.mail import EmailMessage
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from bookings import capacity, waiting
+from bookings import capacity
 from bookings.models import Booking, Entry, Waiter
 from cart.models import Cart, CartItem, CartMerge, Product
 from cartsite.models import Case, User
@@ -21,6 +22,7 @@ from orders.models import Order, OrderContact
 from payments import settling
 from payments.models import Payment
 from payments.simulator import Simulator
+from tests.bookings.lines import join
 from tests.factories import EntryFactory, ProductFactory, UserFactory
 from tests.orders.acts import all_rows, holder_of, place_cart, typed, visitor
 from tests.orders.people import connect
@@ -351,12 +353,13 @@ def waiter(shopper: User) -> Waiter:
     """The shopper, in line for a workshop that is sold out."""
     entry = EntryFactory(places=1)
     capacity.claim(entry.pool_id, 1, None)
-    return waiting.join(entry, 1, email="ada@example.org", user=shopper)
+    EmailAddress.objects.create(user=shopper, email=shopper.email, verified=True, primary=True)
+    return join(entry, "ada", user=shopper)
 
 
 @pytest.mark.parametrize("name", named(WAITER))
 def test_a_place_in_a_line_that_is_not_ones_own_is_as_one_that_does_not_exist(name: str, waiter: Waiter) -> None:
-    other = waiting.join(waiter.entry, 1, email="bob@example.org")
+    other = join(waiter.entry, "bob")
     signed_in, holder = Client(), Client()
     signed_in.force_login(UserFactory())
     holder.get(other.secret_link)

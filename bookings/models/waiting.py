@@ -41,15 +41,21 @@ class WaiterQuerySet(models.QuerySet["Waiter"]):
 
 
 class Waiter(models.Model):
-    """Somebody on the waiting list of an entry; an offer is a hold with an end. One line for all who share a pool."""
+    """Somebody on the waiting list of an entry; an offer is a hold with an end. One line for all who share a pool.
+
+    Somebody who only asked has no place in the line before they confirm, with the link that is mailed to them, that the
+    address is theirs.
+    """
 
     class Status(models.TextChoices):
+        ASKED = "asked", _("Not confirmed yet")
         WAITING = "waiting", _("Waiting")
         OFFERED = "offered", _("Offered")
         TAKEN = "taken", _("Taken")
         PASSED = "passed", _("Offer not taken")
         LEFT = "left", _("Left the list")
         CLOSED = "closed", _("Booking closed")
+        LAPSED = "lapsed", _("Never confirmed")
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     # Whoever holds the link with this key may take the offer or leave the list. It is mailed, so it is kept readable.
@@ -70,6 +76,7 @@ class Waiter(models.Model):
         Hold, null=True, blank=True, on_delete=models.PROTECT, related_name="waiter", editable=False
     )
     offer_until = models.DateTimeField(null=True, blank=True, editable=False)
+    # When they asked, until they confirm their address; from then on, when they did that.
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
     # When it came to its end, taken or not: the personal data go a while after that.
     ended_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -94,6 +101,7 @@ class Waiter(models.Model):
         indexes = [
             models.Index(fields=["entry", "place", "id"], condition=Q(status="waiting"), name="waiter_in_turn"),
             models.Index(fields=["offer_until"], condition=Q(status="offered"), name="waiter_offers_by_end"),
+            models.Index(fields=["joined_at"], condition=Q(status="asked"), name="waiter_asked_by_age"),
         ]
 
     def __str__(self) -> str:

@@ -40,23 +40,24 @@ def join(request: HttpRequest, entry_id: int) -> HttpResponse:
     if not limits.is_within(request, "waiting"):
         return too_many(request)
     form = JoinForm(entry, request.POST)
-    if not form.is_valid() or not _join(request, entry, form):
+    waiter = _join(request, entry, form) if form.is_valid() else None
+    if waiter is None:
         template = "bookings/_join.html" if is_htmx(request) else "bookings/wait.html"
         return render(request, template, {"entry": entry, "join_form": form, "is_open": True}, status=422)
+    # Only somebody who has confirmed this address is told more than that a mail is on its way.
+    own = waiter if waiter.user_id is not None and waiter.user_id == request.user.pk else None
     if is_htmx(request):
-        return render(request, "bookings/_joined.html", {"entry": entry})
-    return redirect(f"{request.path}?done")
+        return render(request, "bookings/_joined.html", {"entry": entry, "waiter": own})
+    return redirect(own) if own else redirect(f"{request.path}?done")
 
 
-def _join(request: HttpRequest, entry: Entry, form: JoinForm) -> bool:
-    """Put whoever asks into the line; if it is not open to them, the form says why."""
-    user = user_of(request)
+def _join(request: HttpRequest, entry: Entry, form: JoinForm) -> Waiter | None:
+    """Put whoever asks into the line, or mail them the link that does; if it is not open to them, the form says why."""
     try:
-        waiting.join(entry, **form.cleaned_data, name=user.name if user else "", user=user)
+        return waiting.join(entry, **form.cleaned_data, user=user_of(request))
     except CannotJoin as refusal:
         form.add_error(None, str(refusal))
-        return False
-    return True
+        return None
 
 
 # --- Whoever is in it -------------------------------------------------------------------------------------------------
@@ -83,6 +84,8 @@ def _show(request: HttpRequest, waiter: Waiter, error: str = "") -> HttpResponse
         "turn": waiting.turn_of(waiter) if waiter.status == Waiter.Status.WAITING else None,
         "can_be_offered": waiting.offer_ends(waiter.entry) is not None,
         "is_over": waiting.is_over(waiter.entry),
+        "may_confirm": waiting.may_confirm(waiter),
+        "reason": waiting.why_closed(waiter.entry) if waiter.status == Waiter.Status.ASKED else "",
         "error": error,
     }
     return render(request, "bookings/waiting.html", context, status=422 if error else 200)
@@ -94,6 +97,8 @@ def _take_step(request: HttpRequest, waiter: Waiter) -> HttpResponse:
     if not form.is_valid():
         return _show(request, waiter, _("Please press one of the buttons below."))
     step = form.cleaned_data["step"]
+    if step == StepForm.CONFIRM:
+        return _confirm(request, waiter)
     if step == StepForm.TAKE:
         return _take(request, waiter)
     if step == StepForm.DECLINE and waiting.decline(waiter):
@@ -101,6 +106,16 @@ def _take_step(request: HttpRequest, waiter: Waiter) -> HttpResponse:
     if step == StepForm.LEAVE and waiting.leave(waiter):
         messages.success(request, _("You are not on the waiting list any more."))
     return redirect(waiter)
+
+
+def _confirm(request: HttpRequest, waiter: Waiter) -> HttpResponse:
+    """Put them into the line, and show their place there: the one that their address has, if it has one already."""
+    try:
+        standing = waiting.confirm(waiter)
+    except CannotJoin as refusal:
+        return _show(request, _find_waiter(request, waiter.uuid), str(refusal))
+    messages.success(request, _("Thank you. You are on the waiting list."))
+    return LINKS.remember(request, redirect(standing), standing.uuid)
 
 
 def _take(request: HttpRequest, waiter: Waiter) -> HttpResponse:

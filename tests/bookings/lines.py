@@ -2,6 +2,7 @@
 
 from bookings import capacity, waiting
 from bookings.models import Entry, Hold, Waiter
+from cartsite.models import Message
 from tests.factories import EntryFactory
 
 
@@ -11,9 +12,18 @@ def sold_out(places: int = 3, **fields: object) -> tuple[Entry, list[Hold]]:
     return entry, capacity.claim_all([(entry.pool_id, 1)] * places, None)
 
 
-def join(entry: Entry, name: str, quantity: int = 1, **more: object) -> Waiter:
-    """Somebody of this name joins the line."""
+def ask(entry: Entry, name: str, quantity: int = 1, **more: object) -> Waiter:
+    """Somebody of this name asks to join the line, and has not opened their mail yet."""
     return waiting.join(entry, quantity, email=f"{name}@example.org", **more)  # type: ignore[arg-type]
+
+
+def join(entry: Entry, name: str, quantity: int = 1, **more: object) -> Waiter:
+    """Somebody of this name joins the line: if they are asked to confirm their address, they do, and bin that mail."""
+    waiter = ask(entry, name, quantity, **more)
+    if waiter.status == Waiter.Status.ASKED:
+        waiter = waiting.confirm(waiter)
+        Message.objects.filter(kind="waiting_confirm", subject_uuid=waiter.uuid).delete()
+    return waiter
 
 
 def free(*holds: Hold) -> None:

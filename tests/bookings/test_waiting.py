@@ -67,7 +67,8 @@ def test_the_same_address_stands_in_a_line_once_and_is_told_once_an_hour(clock: 
     later = waiting.join(entry, 3, email="ada@example.org")
 
     assert (again, later, Waiter.objects.get().quantity) == (first, first, 2)
-    assert Message.objects.filter(kind="waiting_joined").count() == 2
+    assert Message.objects.filter(kind="waiting_joined").count() == 1
+    assert Message.objects.filter(kind="waiting_again").count() == 2
 
 
 def test_somebody_with_an_offer_does_not_join_once_more() -> None:

@@ -18,6 +18,7 @@ from cart import services as carts
 from cart.offers import take_offer
 from cart.services import Unavailable
 from tests.bookings.books import assert_pools_balance
+from tests.bookings.lines import ask, join
 from tests.factories import CalendarFactory, EntryFactory
 
 pytestmark = pytest.mark.django_db
@@ -49,7 +50,19 @@ class History:
     def join(self, dice: int, n: int) -> None:
         self.joined += 1
         entry = Entry.objects.get(pk=self.entries[dice % 2].pk)
-        waiting.join(entry, n or 1, email=f"person{self.joined}@example.org")
+        join(entry, f"person{self.joined}", n or 1)
+
+    def ask(self, dice: int, n: int) -> None:
+        self.joined += 1
+        ask(Entry.objects.get(pk=self.entries[dice % 2].pk), f"person{self.joined}", n or 1)
+
+    def confirm(self, dice: int, n: int) -> None:
+        if waiter := self.some(dice, status="asked"):
+            waiting.confirm(waiter)
+
+    def forget_unconfirmed(self, dice: int, n: int) -> None:
+        self.clock.shift(timedelta(hours=6 * n))
+        waiting.forget_unconfirmed()
 
     def free_places(self, dice: int, n: int) -> None:
         holds, self.sold = self.sold[:n], self.sold[n:]
@@ -122,6 +135,14 @@ def assert_nobody_was_passed_over(before: list[Waiter], after: list[Waiter]) -> 
     assert not fresh_offers or not still or max(fresh_offers) < min(still), "Somebody was passed over."
 
 
+def assert_who_only_asked_is_behind_all_others(before: list[Waiter], after: list[Waiter]) -> None:
+    """Nobody is offered anything before they have confirmed; who does that in this step is behind all who wait."""
+    asked = {waiter.pk for waiter in before if waiter.status == "asked"}
+    waits = [waiter.pk for waiter in after if waiter.status == "waiting"]
+    assert not [waiter for waiter in after if waiter.pk in asked and waiter.status in ("offered", "taken")]
+    assert not asked & set(waits[:-1]), "Somebody was put before others."
+
+
 def assert_offers_are_held(line: list[Waiter]) -> None:
     """An offer is a hold that ends with it, of no more than was asked for; who only waits holds nothing."""
     for waiter in line:
@@ -139,6 +160,8 @@ def assert_offers_are_held(line: list[Waiter]) -> None:
 @example(steps=[("join", 1, 1), ("join", 0, 4), ("free_places", 0, 3), ("sweep", 0, 0), ("let_time_pass", 0, 4),
                 ("let_time_pass", 0, 2), ("buy", 1, 1), ("sweep", 0, 0), ("move", 1, 0), ("call_off", 7, 0),
                 ("sweep", 0, 0)])  # fmt: skip
+@example(steps=[("ask", 0, 2), ("join", 0, 1), ("free_places", 0, 1), ("sweep", 0, 0), ("confirm", 0, 0),
+                ("free_places", 0, 2), ("sweep", 0, 0), ("ask", 1, 1), ("forget_unconfirmed", 0, 4)])  # fmt: skip
 def test_after_every_step_of_any_history_the_line_is_fair(db: None, steps: list[tuple[str, int, int]]) -> None:
     with travel(NOON, tick=False) as clock, transaction.atomic():
         history = History(clock)
@@ -151,6 +174,7 @@ def test_after_every_step_of_any_history_the_line_is_fair(db: None, steps: list[
             after = line_now()
             assert_pools_balance()
             assert_nobody_was_passed_over(before, after)
+            assert_who_only_asked_is_behind_all_others(before, after)
             assert_offers_are_held(after)
         transaction.set_rollback(True)
 

@@ -18,9 +18,10 @@ from bookings.waiting import CannotJoin
 from cart import services as carts
 from cart.offers import take_offer
 from cart.services import Unavailable
+from cartsite.models import Message
 from tests.bookings.blocked import wait_until_somebody_is_blocked
 from tests.bookings.books import assert_pools_balance
-from tests.bookings.lines import free, fresh, join, offers, order_of, sold_out, statuses
+from tests.bookings.lines import ask, free, fresh, join, offers, order_of, sold_out, statuses
 from tests.concurrency import Outcome, results_of, run_at_once
 from tests.factories import EntryFactory
 
@@ -242,3 +243,38 @@ def test_all_that_happens_to_lines_at_once_never_blocks_itself() -> None:
 
     results_of(outcomes)
     assert_pools_balance()
+
+
+def test_of_many_presses_at_once_on_two_links_to_one_address_one_counts() -> None:
+    entry, _holds = sold_out()
+    first, second = ask(entry, "ada"), ask(entry, "ada", 2)
+
+    standing = results_of(run_at_once(*[partial(waiting.confirm, first), partial(waiting.confirm, second)] * 4))
+
+    assert len({waiter.pk for waiter in standing}) == 1
+    assert order_of(entry) == ["ada"]
+    assert Message.objects.filter(kind="waiting_joined").count() == 1
+
+
+def test_who_confirms_comes_after_whoever_has_just_claimed_what_came_free() -> None:
+    """Or before, and then the public is refused: nobody is in the line and passed over."""
+    entry, holds = sold_out(6)
+    waits = join(entry, "bob")
+    asked = [ask(entry, f"person{n}") for n in range(4)]
+    confirms = [partial(waiting.confirm, waiter) for waiter in asked]
+    public: list[Callable[[], Any]] = [partial(put_into_basket, entry)] * 4
+    erasing = partial(forget_all, asked[0].email)
+
+    outcomes = run_at_once(*confirms, *(partial(free, hold) for hold in holds[:3]), waiting.sweep, erasing, *public)
+    refused(outcomes[:4], CannotJoin)
+    refused(outcomes[4:])
+    waiting.sweep()
+
+    assert_pools_balance()
+    assert statuses(waits) == ["offered"]
+    assert Pool.objects.get(pk=entry.pool_id).free == 0 or not order_of(entry)
+
+
+def forget_all(email: str) -> None:
+    with transaction.atomic():
+        capacity.give_back(waiting.forget(waiting.of_person(None, [email])))

@@ -11,13 +11,14 @@ import pytest
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.locmem import EmailBackend
 from django.test import Client
+from django.utils import timezone
 from time_machine import Traveller, travel
 
 from bookings import capacity, waiting
 from bookings.models import Calendar, Entry, PriceKind, Waiter
 from cartsite.models import Case, Message
 from orders import mail, waiting_letters
-from tests.bookings.lines import free, fresh, join, offers, sold_out, statuses
+from tests.bookings.lines import ask, free, fresh, join, offers, sold_out, statuses
 from tests.factories import CalendarFactory, StallFactory
 
 pytestmark = pytest.mark.django_db
@@ -91,6 +92,33 @@ def test_the_mail_to_whoever_joined(line: tuple[Waiter, list[Any]], mailoutbox: 
 
     assert sent.subject == "You are on the waiting list for Bread workshop"
     assert_letter(sent, line[0], "waiting_joined")
+
+
+def test_the_mail_that_asks_to_confirm(line: tuple[Waiter, list[Any]], mailoutbox: Outbox) -> None:
+    Waiter.objects.update(status="asked")
+    Message.objects.update(kind="waiting_confirm")
+
+    sent = send(mailoutbox)
+
+    assert sent.subject == "Please confirm: the waiting list for Bread workshop"
+    assert_letter(sent, line[0], "waiting_confirm")
+
+
+@pytest.mark.parametrize("name", ["waiting_again", "waiting_again_offered"])
+def test_the_mail_to_whoever_is_in_the_line_already(
+    line: tuple[Waiter, list[Any]], mailoutbox: Outbox, name: str
+) -> None:
+    Message.objects.all().delete()
+    if name == "waiting_again_offered":
+        free(line[1][0])
+        waiting.sweep()
+        mail.send_owed()
+    ask(line[0].entry, "ada")
+
+    sent = send(mailoutbox)
+
+    assert sent.subject == "You are on the waiting list for Bread workshop"
+    assert_letter(sent, line[0], name)
 
 
 def test_the_mail_with_an_offer(line: tuple[Waiter, list[Any]], mailoutbox: Outbox) -> None:
@@ -212,6 +240,7 @@ def test_what_anybody_typed_is_no_html_and_no_header(
     Entry.objects.update(title=HOSTILE)
     waiter.entry.calendar.place = HOSTILE
     waiter.entry.calendar.save()
+    Message.owe(waiter, "waiting_again")
     mail.send_owed()
     free(holds[0])
     waiting.sweep()
@@ -221,6 +250,9 @@ def test_what_anybody_typed_is_no_html_and_no_header(
     mail.send_owed()
     Waiter.objects.update(status="closed")
     Message.owe(waiter, "waiting_closed")
+    mail.send_owed()
+    Waiter.objects.update(status="asked", joined_at=timezone.now())
+    Message.owe(waiter, "waiting_confirm")
     mail.send_owed()
 
     assert len(mailoutbox) == len(waiting_letters.KINDS)

@@ -23,6 +23,7 @@ from orders.rescheduling import reschedule
 from payments import calling_off, cancelling, moving, settling, starting, sweeping
 from payments.cancelling import Part
 from payments.models import Movement, Refund, RefundBatch
+from tests.bookings.lines import join
 from tests.crash.aftermath import open_cases, refunds_at_sumup, statuses
 from tests.crash.plays import CallEntryOff, Play
 from tests.factories import EntryFactory
@@ -257,8 +258,8 @@ class OfferFreed(Booked):
 
     def prepare(self) -> None:
         super().prepare()
-        self.first = waiting.join(self.world.workshop, 2, email="ada@example.org")
-        self.second = waiting.join(self.world.workshop, 1, email="bob@example.org")
+        self.first = join(self.world.workshop, "ada", 2)
+        self.second = join(self.world.workshop, "bob")
         mail.send_owed()
         line = self.order.lines.get(kind="entry")
         cancelling.cancel_parts([Part(line, 1)], by=self.world.staff, reason="One is ill.")

@@ -58,6 +58,10 @@ BOOKING = (
 )
 WAITER = (
     "- waiting",
+    "- asked",
+    "asked waiting",
+    "asked left",
+    "asked lapsed",
     "waiting offered",
     "waiting left",
     "waiting closed",

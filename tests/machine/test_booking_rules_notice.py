@@ -17,6 +17,7 @@ from orders.models import Order
 from payments import moving, settling, starting
 from payments.models import Refund
 from payments.simulator import Simulator
+from tests.bookings.lines import join
 from tests.factories import EntryFactory, UserFactory
 from tests.machine.invariants import find_breaches, find_passed_over
 from tests.machine.worth_of_chains import find_wrong_worth
@@ -51,7 +52,7 @@ def settle(order: Order, sumup: Simulator) -> None:
 @pytest.fixture
 def line(sold: Order, full: Entry, staff: User) -> list[Waiter]:
     """One place was moved to a cheaper date, somebody has the next; one was offered that place, one waits."""
-    waiters = [waiting.join(full, 1, email=f"{name}@example.org") for name in ("ada", "bob")]
+    waiters = [join(full, name) for name in ("ada", "bob")]
     move(sold, EntryFactory.create(calendar=full.calendar, title=full.title, price=Decimal("25.00")))
     door.let_in(Booking.objects.filter(status="confirmed").earliest("pk"), uuid4(), by=staff)
     waiting.offer_freed(full.pool_id)

@@ -29,6 +29,7 @@ SWEEPS: dict[str, Callable[[], Any]] = {
     "called off": calling_off.sweep,
     "holds": give_expired_back,
     "lines": waiting.sweep,
+    "who never confirmed": waiting.forget_unconfirmed,
     "lines that ended": waiting.purge_personal_data,
     "reminders": reminders.owe_due,
     "cases": Case.wake_up,

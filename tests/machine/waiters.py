@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from allauth.account.models import EmailAddress
 from django.db import transaction
 from hypothesis import strategies as st
 
@@ -48,12 +49,41 @@ class Waiters(Movers):
         assert isinstance(entry, Entry)
         return Entry.objects.select_related("calendar").get(pk=entry.pk)
 
+    @act(dice=DICE, thing=st.integers(4, 13), quantity=PLACES, person=DICE)
+    def ask_without_confirming(self, dice: int, thing: int, quantity: int, person: int) -> None:
+        """Perhaps they do so later: they have no place in the line before."""
+        entry, (_thing, kind) = self._entry(thing), some(self.world.things, thing)
+        queued = waiting.is_queued([entry.pool_id])
+        waiting.join(entry, quantity, email=f"asks-{person}@example.org", price_kind=kind)
+        assert waiting.is_queued([entry.pool_id]) == queued, "who only asked keeps nobody from booking"
+
+    @act("waiter:asked", dice=DICE)
+    def confirm_late(self, dice: int) -> None:
+        standing = waiting.confirm(one_of(Waiter.objects.filter(status="asked"), dice))
+        assert waiting.confirm(standing) == standing, "once is enough"
+
+    @act("waiter:asked", dice=DICE)
+    def say_that_they_did_not_ask(self, dice: int) -> None:
+        assert waiting.leave(one_of(Waiter.objects.filter(status="asked"), dice))
+
+    @act("waiter:asked", dice=DICE)
+    def never_confirm(self, dice: int) -> None:
+        waiter = one_of(Waiter.objects.filter(status="asked"), dice)
+        self.world.wait(max(waiter.joined_at + waiting.CONFIRM_WITHIN - self.now(), timedelta(0)))
+        waiting.forget_unconfirmed()
+        waiter.refresh_from_db()
+        assert (waiter.status, waiter.email) == (Waiter.Status.LAPSED, "")
+
     def _join_line(self, thing: int, quantity: int, person: int) -> None:
-        """Twice: whoever is in it stays where they are."""
+        """Ask and confirm, twice: whoever is in it stays where they are."""
         entry, (_thing, kind) = self._entry(thing), some(self.world.things, thing)
         who = {"email": f"waits-{person}@example.org", "price_kind": kind}
         user = self.world.people[person] if person < len(self.world.people) else None
+        if user is not None:
+            EmailAddress.objects.get_or_create(user=user, email=who["email"], verified=True)
         waiter = waiting.join(entry, quantity, user=user, **who)
+        if waiter.status == Waiter.Status.ASKED:
+            waiter = waiting.confirm(waiter)
         assert waiting.join(entry, 1, user=user, **who) == waiter
 
     @act("waiter:offered", dice=DICE, who=WHO, when=WHEN)

@@ -25,6 +25,7 @@ from cart.models import Cart
 from orders import moving, services
 from orders.models import Order
 from orders.placing import CannotPlace
+from tests.bookings.lines import join
 from tests.factories import CalendarFactory, EntryFactory
 from tests.orders.acts import place_cart
 
@@ -99,7 +100,7 @@ class History:
             moving.move_in_place(some, self.entries[n % 3], by=None, cause="asked")
 
     def join(self, dice: int, n: int) -> None:
-        waiting.join(self.entries[dice % 3], n, email=f"waiter{dice}@example.org")
+        join(self.entries[dice % 3], f"waiter{dice}", n)
 
     def offer(self, dice: int, n: int) -> None:
         waiting.offer_freed(self.entries[dice % 3].pool_id)

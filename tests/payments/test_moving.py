@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from bookings import capacity, waiting
+from bookings import capacity
 from bookings.models import Attendee, Booking, Entry, PriceKind, Scan
 from cart.models import Cart
 from cartsite.models import Case, Message, User
@@ -27,6 +27,7 @@ from payments.desk import order_money
 from payments.models import Payment, Refund
 from payments.refunds import Wish
 from payments.simulator import Simulator
+from tests.bookings.lines import join
 from tests.concurrency import run_at_once
 from tests.factories import EntryFactory, VoucherFactory
 from tests.invariants import assert_books_balance
@@ -177,7 +178,7 @@ def test_nothing_goes_where_there_is_no_room(paid: Payment, date: Date) -> None:
 def test_nothing_jumps_a_waiting_list(paid: Payment, date: Date) -> None:
     to = date(1, places=1)
     hold = capacity.claim(to.pool_id, 1, until=None)
-    waiting.join(to, 1, name="Grace", email="grace@mail.example")
+    join(to, "grace")
     capacity.give_back([hold.pk])
 
     with pytest.raises(CannotMove):
