@@ -234,7 +234,11 @@ class Adversary(Organisers):
         take = self.world.simulator.take_reader_payment if dice % 2 else self.world.simulator.take_stray_payment
         take(amount, f"At the till {number}")
 
-    @act("payment:captured")
+    @act(amount=SOME_MONEY, tip=st.sampled_from([Decimal("0.00"), Decimal("1.50")]))
+    def sell_at_a_card_reader(self, amount: Decimal, tip: Decimal) -> None:
+        self.world.simulator.take_reader_payment(amount, "Two coffees", tip=tip)
+
+    @act("payment:captured", "transaction")
     def pay_out(self) -> None:
         self.world.simulator.pay_out()
 

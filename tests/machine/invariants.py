@@ -11,6 +11,7 @@ from django.db import connection
 
 from bookings import waiting
 from bookings.models import Waiter
+from orders.models import Order
 
 CAME_IN = "('capture', 'cash')"
 SHOPPERS = "('capture', 'refund', 'chargeback', 'cash')"
@@ -39,6 +40,13 @@ QUERIES: dict[str, str] = {
         WHERE EXISTS (SELECT FROM payments_movement m WHERE m.transaction_id = t.transaction_id)
            OR EXISTS (SELECT FROM payments_stray s WHERE s.transaction_id = t.transaction_id)
     """,
+    "what the cases of a day say of card readers is what they took": """
+        SELECT d.day::text FROM payments_takingsday d
+        WHERE (SELECT sum(t.amount) FROM payments_taking t
+               WHERE t.day_id = d.id AND t.kind IN ('capture', 'refund', 'chargeback'))
+            IS DISTINCT FROM (
+               SELECT sum(c.at_stake) FROM cartsite_case c WHERE c.subject_uuid = d.uuid AND c.kind = 'takings')
+    """,
     "2 captured is what has a capture, and final": """
         SELECT p.reference FROM payments_payment p
         WHERE (p.status = 'captured') <> EXISTS (
@@ -56,6 +64,20 @@ QUERIES: dict[str, str] = {
           AND NOT EXISTS (SELECT FROM payments_refund r WHERE r.order_id = o.id)
           AND NOT EXISTS (SELECT FROM cartsite_case c WHERE c.subject_uuid = o.uuid OR c.subject_uuid IN (
               SELECT p.uuid FROM payments_payment p WHERE p.order_id = o.id))
+    """,
+    # Where all of it, or more, was charged back before there is nothing to send.
+    "what was paid while staff cancelled the order goes back, and a person is told": """
+        SELECT o.number FROM orders_order o
+        JOIN orders_orderevent x ON x.order_id = o.id AND x.kind = 'cancelled' AND x.cause = 'staff'
+        JOIN LATERAL (
+            SELECT e.id, e.kind FROM orders_orderevent e
+            WHERE e.order_id = o.id AND e.id < x.id AND e.kind IN ('closing', 'confirmed')
+            ORDER BY e.id DESC LIMIT 1) began ON began.kind = 'closing'
+        JOIN orders_orderevent k ON k.order_id = o.id AND k.kind = 'captured' AND k.id BETWEEN began.id AND x.id
+        WHERE NOT EXISTS (SELECT FROM cartsite_case c
+                          WHERE c.kind = 'late_payment' AND c.subject_uuid::text = k.data->>'payment')
+           OR NOT EXISTS (SELECT FROM payments_refund r WHERE r.order_id = o.id)
+              AND NOT EXISTS (SELECT FROM payments_movement m WHERE m.order_id = o.id AND m.kind = 'chargeback')
     """,
     "5 an order is confirmed, or confirmed again after its end: never twice in a row": """
         SELECT DISTINCT t.number FROM (
@@ -257,11 +279,14 @@ QUERIES: dict[str, str] = {
             SELECT coalesce(sum(a.amount), 0) FROM orders_lineallocation a
             JOIN orders_orderline l ON l.id = a.line_id WHERE l.order_id = o.id AND a.stall_id = t.id)
     """,
+    # An order that comes back is paid once more, and may be called off once more.
     "what goes back by itself for a line is no more than was paid for it": f"""
         SELECT l.title FROM orders_orderline l JOIN payments_refund r ON r.line_id = l.id
         WHERE r.requested_by_id IS NULL AND r.status IN {GONE}
-        GROUP BY l.id HAVING sum(r.amount) > l.total + (
-            SELECT coalesce(sum(a.amount), 0) FROM orders_lineallocation a WHERE a.about_id = l.id)
+        GROUP BY l.id HAVING sum(r.amount) > (l.total + (
+            SELECT coalesce(sum(a.amount), 0) FROM orders_lineallocation a WHERE a.about_id = l.id)) * (
+            SELECT greatest(count(*), 1) FROM orders_orderevent e
+            WHERE e.order_id = l.order_id AND e.kind = 'confirmed' AND e.cause <> '{Order.REOPENED}')
     """,
     "a cart's holds end, an hour after the first claim at the latest": """
         SELECT h.id::text FROM bookings_hold h JOIN cart_cartitem i ON i.hold_id = h.id
@@ -297,8 +322,11 @@ QUERIES: dict[str, str] = {
 ALL = " UNION ALL ".join(
     f"SELECT $rule${rule}$rule$, found.what::text FROM ({query}) found(what)" for rule, query in QUERIES.items()
 )
-# What is written once is never changed: movements, shares, line facts, order events (8), and no order or payment goes.
-APPEND_ONLY = ("payments_movement", "payments_movementshare", "orders_linefact", "orders_orderevent")
+# What is written once is never changed: money, its shares, line facts, order events (8); and no order or payment goes.
+APPEND_ONLY = (
+    *("payments_movement", "payments_movementshare", "payments_taking"),
+    *("orders_linefact", "orders_orderevent"),
+)
 DIGESTS = " UNION ALL ".join(
     f"SELECT '{table}', md5(string_agg(t::text, '' ORDER BY id) FILTER (WHERE id <= %s)),"
     f" md5(string_agg(t::text, '' ORDER BY id)), coalesce(max(id), 0) FROM {table} t"

@@ -19,15 +19,16 @@ WATCHED = (
 DEFINE = """
 CREATE TABLE machine_step (
     id bigserial PRIMARY KEY, thing text NOT NULL, kind text NOT NULL, was text NOT NULL, became text NOT NULL,
-    row_id bigint NOT NULL
+    row_id bigint NOT NULL, closer text NOT NULL
 );
 CREATE FUNCTION machine_note() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE was text := '-';
 BEGIN
     IF TG_OP = 'UPDATE' THEN was := OLD.status; END IF;
     IF was <> NEW.status THEN
-        INSERT INTO machine_step (thing, kind, was, became, row_id)
-        VALUES (split_part(TG_TABLE_NAME, '_', 2), coalesce(to_jsonb(NEW)->>'kind', ''), was, NEW.status, NEW.id);
+        INSERT INTO machine_step (thing, kind, was, became, row_id, closer)
+        VALUES (split_part(TG_TABLE_NAME, '_', 2), coalesce(to_jsonb(NEW)->>'kind', ''), was, NEW.status, NEW.id,
+                coalesce(to_jsonb(OLD)->>'closing_by', ''));
     END IF;
     RETURN NULL;
 END $$
@@ -43,6 +44,7 @@ class Step(NamedTuple):
     was: str
     became: str
     row_id: int
+    closer: str  # who was letting the order go just before
 
     @property
     def name(self) -> str:
@@ -73,7 +75,7 @@ def _drop(cursor: object) -> None:
 def take() -> list[Step]:
     """The steps since this was last asked, in their order."""
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM machine_step RETURNING id, thing, kind, was, became, row_id")
+        cursor.execute("DELETE FROM machine_step RETURNING id, thing, kind, was, became, row_id, closer")
         return [Step(*row[1:]) for row in sorted(cursor.fetchall())]
 
 

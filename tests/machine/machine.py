@@ -37,6 +37,7 @@ PRESENT = """
     UNION ALL SELECT 'case', kind, count(*) FROM cartsite_case WHERE status <> 'resolved' GROUP BY 2
     UNION ALL SELECT 'transaction', '', count(*) FROM payments_movement WHERE kind = 'capture'
     UNION ALL SELECT 'transaction', '', count(*) FROM payments_stray
+    UNION ALL SELECT 'transaction', '', count(*) FROM payments_taking
     UNION ALL SELECT 'cart', CASE WHEN i.saved_at IS NULL THEN 'full' ELSE 'saved' END, count(*)
               FROM cart_cartitem i JOIN cart_cart c ON c.id = i.cart_id WHERE c.ordered_at IS NULL GROUP BY 2
     UNION ALL SELECT 'place', status, count(*) FROM bookings_booking GROUP BY 2
@@ -93,6 +94,7 @@ class Machine(Staff, Timers, Adversary):
         assert not self.world.relay.errors, repr(self.world.relay.errors[0])
         assert not (calls := self.world.calls_inside_transactions), f"11 inside a transaction: {calls}"
         self._check_letting_go(steps)
+        _check_staffs_cancel(steps)
         self._check_turns(steps)
         self._check_refunds_sent()
         self._count_what_is_there()
@@ -141,6 +143,13 @@ class Machine(Staff, Timers, Adversary):
         assert not (ends := find_loose_ends(self.world)), ends
         clear_the_desk(self.world)
         self.nothing_is_broken()
+
+
+def _check_staffs_cancel(steps: list[Step]) -> None:
+    """What staff are cancelling ends cancelled, even if it is paid meanwhile or its time is over (docs/adr/0014)."""
+    for step in steps:
+        if step.thing == "order" and step.was == Order.Status.AWAITING_PAYMENT and step.closer == Order.Closer.STAFF:
+            assert step.became == Order.Status.CANCELLED, f"staff were cancelling an order, but it is {step.became}"
 
 
 LET_GO = {f"order: {Order.Status.AWAITING_PAYMENT} -> {end}" for end in (Order.Status.EXPIRED, Order.Status.CANCELLED)}

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -41,6 +42,18 @@ class Staff(Acts):
     def cancel_unpaid(self, dice: int) -> None:
         order = one_of(Order.objects.awaiting(), dice)
         releasing.release(order, to="cancelled", by=Order.Closer.STAFF, user=self.sam)
+
+    @act("payment:open", "payment:declined", dice=DICE, heard=st.booleans())
+    def cancel_what_is_paid_meanwhile(self, dice: int, heard: bool) -> None:
+        """The shopper pays while the shop is asking SumUp: just before SumUp hears of it, or just after."""
+        payable = Payment.objects.filter(status__in=Payment.AT_SUMUP, order__status="awaiting_payment")
+        payment = one_of(payable.select_related("order"), dice)
+        paying = partial(self.quietly, self.world.simulator.pay, payment.checkout_id or "")
+        (self.world.relay.after if heard else self.world.relay.before)("GET", paying)
+        releasing.release(payment.order, to="cancelled", by=Order.Closer.STAFF, user=self.sam)
+        payment.refresh_from_db()
+        if payment.status == Payment.Status.CAPTURED and payment.order.status == Order.Status.CANCELLED:
+            self.coverage.rules["paid while staff cancelled it"] += 1
 
     @act(*SOLD, dice=DICE)
     def cancel_order(self, dice: int) -> None:

@@ -89,3 +89,13 @@ def test_places_on_their_way_to_another_date_are_not_cancelled_by_a_fact_alone(h
     history.write_fact_down(dice=4, kind="cancelled", quantity=2)
 
     history.come_to_rest()
+
+
+def test_what_came_back_and_was_paid_again_may_be_called_off_again(history: History) -> None:
+    """Seed 346636365, shortened from 43 steps; it was the machine that knew of one payment for a line only."""
+    history.open_the_shop(orders=[(1, [(8, 2), (2, 2), (10, 2)], ("market", "FRIENDS"), True)])
+    history.call_off(counts=[2], dice=0, everything=True)
+    history.revive_what_was_cancelled(dice=0)
+    history.call_off(counts=[2, 1, 0], dice=0, everything=False)
+
+    history.come_to_rest()

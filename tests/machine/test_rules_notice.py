@@ -16,7 +16,7 @@ from orders.models import LineAllocation, Order, OrderLine
 from orders.quoting import Choices
 from payments import cancelling, settling, starting
 from payments.cancelling import Part
-from payments.models import Payment, Refund
+from payments.models import Movement, Payment, Refund, Taking, TakingsDay
 from payments.simulator import Simulator
 from tests.factories import CollectionSlotFactory, UserFactory, VoucherFactory
 from tests.machine.invariants import find_breaches
@@ -122,6 +122,26 @@ def tell_nobody_of_the_end() -> None:
     Order.objects.get().record("cancelled")
 
 
+def keep_what_was_paid_while_staff_cancelled() -> None:
+    order, payment = Order.objects.get(), Payment.objects.get()
+    order.record("closing", cause="staff")
+    order.record("captured", payment=str(payment.uuid))
+    order.record("cancelled", cause="staff")
+
+
+def count_a_sale_twice() -> None:
+    day = TakingsDay.objects.create(merchant_code="MROSEASH", day=timezone.localdate())
+    paid = Movement.objects.get(kind="capture")
+    facts = {name: getattr(paid, name) for name in ("kind", "sumup_id", "transaction_id", "amount", "currency")}
+    Taking.objects.create(day=day, merchant_code="MROSEASH", happened_at=paid.happened_at, **facts)
+
+
+def tell_nobody_of_a_sale() -> None:
+    day = TakingsDay.objects.create(merchant_code="MROSEASH", day=timezone.localdate())
+    facts = {"kind": "capture", "sumup_id": "t", "transaction_id": "t", "amount": 12, "currency": "GBP"}
+    Taking.objects.create(day=day, merchant_code="MROSEASH", happened_at=timezone.now(), **facts)
+
+
 @pytest.mark.parametrize(
     ("breaking", "rule"),
     [
@@ -140,6 +160,9 @@ def tell_nobody_of_the_end() -> None:
         (erase_only_half, "whoever was erased"),
         (erase_and_write_it_down_only, "whoever was erased"),
         (tell_nobody_of_the_end, "12 what is to be told"),
+        (keep_what_was_paid_while_staff_cancelled, "what was paid while staff cancelled"),
+        (count_a_sale_twice, "1 every transaction is one"),
+        (tell_nobody_of_a_sale, "what the cases of a day say"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
