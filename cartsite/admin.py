@@ -24,6 +24,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from cartsite.backoffice import GuardedAdmin, RecordAdmin, WithPages, age_of, log, may_erase, path_of, person_of
 from cartsite.models import Case, Message, User
+from cartsite.reauthentication import require_recent_sign_in
 from cartsite.templatetags.shop import in_words
 from orders import privacy
 from orders.models import Order
@@ -100,11 +101,19 @@ class PersonAdmin(WithPages, UserAdmin, GuardedAdmin):  # type: ignore[misc, typ
         return may_erase(request)
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        """The person, with a button that erases them."""
+        """The person, with a button that erases them; a change takes a recent sign-in."""
+        if request.method == "POST":
+            require_recent_sign_in(request)
         person = self.get_object(request, object_id)
         can_go = person is not None and person.erased_at is None and may_erase(request)
         more = {"buttons": [("erase", _("Erase"))] if can_go else [], "list_path": self.list_path}
         return super().change_view(request, object_id, form_url, (extra_context or {}) | more)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """A new password for somebody else lets whoever knows it in."""
+        require_recent_sign_in(request)
+        answer: HttpResponse = super().user_change_password(request, id, form_url)
+        return answer
 
     @admin.action(description=_("Erase"), permissions=["erase"])
     def erase(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse:

@@ -26,6 +26,7 @@ from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 
 from cartsite.models import Agreement
+from cartsite.reauthentication import require_recent_sign_in_of_staff
 
 # The name of the token's field in a form.
 FIELD = "agreed"
@@ -115,10 +116,12 @@ def is_answered(request: HttpRequest, field: str = FIELD) -> bool:
 def once(request: HttpRequest, step: str, subject: Model, *, field: str = FIELD) -> Iterator[Promise]:
     """One transaction in which the step that was agreed to is done; its caller must `conclude` it.
 
-    Enter it before anything is locked. Raises Conflict without a token that holds for this step, row and person, and
-    Repeated if the step was done with this token before; whatever else is raised inside leaves the token unspent.
+    Enter it before anything is locked. Raises Conflict without a token that holds for this step, row and person,
+    SignInTooOld for staff who signed in long ago (they come back to the preview, with what they typed), and Repeated if
+    the step was done with this token before; whatever else is raised inside leaves the token unspent.
     """
     name, fingerprint, since = _read(request, step, subject, field)
+    require_recent_sign_in_of_staff(request, without=field)
     promise = Promise(fingerprint, since)
     with transaction.atomic():
         # A second post waits here until the first has ended, one way or the other.

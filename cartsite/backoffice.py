@@ -28,6 +28,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from cartsite.agreements import Outcome, Repeated
 from cartsite.http import read_key
 from cartsite.models import User
+from cartsite.reauthentication import require_recent_sign_in
 
 Row = TypeVar("Row", bound=Model)
 
@@ -112,10 +113,14 @@ class WithPages:
         title: str,
         consequence: str,
     ) -> HttpResponse:
-        """An action that asks for a note on a page of its own, and then takes its step with each row and the note."""
+        """An action that asks for a note on a page of its own, and then takes its step with each row and the note.
+
+        Raises SignInTooOld, before any step, for somebody who signed in long ago.
+        """
         form = NoteForm(request.POST if "confirmed" in request.POST else None)
         if not form.is_valid():
             return self._ask_for_note(request, rows, form, title, consequence)
+        require_recent_sign_in(request)
         for row in rows:
             step(request, row, form.cleaned_data["note"])
         return self.go_back(request, rows)

@@ -175,6 +175,12 @@ class CodeForm(OurCode, theirs.BaseConfirmCodeForm):
     """The code that was sent."""
 
 
+class PasswordAgainForm(InOurWords, theirs.ReauthenticateForm):
+    """The password of somebody who is signed in already."""
+
+    words = {"password": (_("Your password"), "")}
+
+
 class ConfirmAddressForm(OurCode, theirs.ConfirmEmailVerificationCodeForm):
     """The code that proves an address."""
 

@@ -13,6 +13,7 @@ from django.views.generic import RedirectView
 from cart.api import router as cart_router
 from cartsite import sorry
 from cartsite.api import api
+from cartsite.reauthentication import recent_sign_in_required
 from cartsite.views import account, health, sign_on, signing
 from cartsite.views.signing import limited
 from orders.api import mail_router
@@ -31,6 +32,9 @@ def sign_in_for_admin(request: HttpRequest) -> HttpResponse:
     return redirect(f"/sign-in/?{query or 'next=/admin/'}")
 
 
+# A first password is another way into the account. What is typed would be lost, so it is asked before.
+set_password = recent_sign_in_required("GET", "POST")(theirs.password_set)
+
 account_urls = [
     path("", account.overview, name="account"),
     path("name/", account.change_name, name="account_name"),
@@ -40,7 +44,7 @@ account_urls = [
     path("email/", never_cache(account.ChangeAddress.as_view()), name="account_email"),
     path("email/confirm/", limited(signing.ConfirmAddress.as_view()), name="account_email_verification_sent"),
     path("password/", never_cache(theirs.password_change), name="account_change_password"),
-    path("password/set/", never_cache(theirs.password_set), name="account_set_password"),
+    path("password/set/", never_cache(set_password), name="account_set_password"),
     path("password/reset/", limited(theirs.password_reset), name="account_reset_password"),
     path(
         "password/reset/confirm/", limited(signing.ConfirmReset.as_view()), name="account_confirm_password_reset_code"

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 from django.views.generic import FormView
 
 from cart.visitors import user_of
+from cartsite.reauthentication import require_recent_sign_in
 from cartsite.signin import NameForm
 from cartsite.views.signing import sign_on
 
@@ -48,6 +49,7 @@ class ChangeAddress(EmailView):
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Send a code to the new address, or once more to the one there is: nothing else that the library offers."""
         if "action_send" not in request.POST:
+            require_recent_sign_in(request)
             return FormView.post(self, request, *args, **kwargs)
         answer: HttpResponse = super().post(request, *args, **kwargs)
         return answer

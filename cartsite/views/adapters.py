@@ -53,6 +53,7 @@ class AccountAdapter(DefaultAccountAdapter):
         "duplicate_email": _("This is your address already."),
         "email_taken": _("There is another account with this address. Sign in to that one instead."),
         "enter_current_password": _("This is not your password."),
+        "incorrect_password": _("This is not your password."),
         "incorrect_code": _("This is not the code that we sent. Please look again."),
         "rate_limited": _("That was a lot in a short time. Please wait a minute."),
         "too_many_login_attempts": _("Those were too many tries. Please wait a few minutes, or ask for a new code."),

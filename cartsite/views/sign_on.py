@@ -10,6 +10,8 @@ from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOA
 from django.http import Http404, HttpRequest, HttpResponseBase
 from requests import RequestException
 
+from cartsite.reauthentication import require_recent_sign_in
+
 NEEDED = ("issuer", "authorization_endpoint", "token_endpoint", "userinfo_endpoint")
 
 
@@ -52,7 +54,12 @@ class SignOnService(OpenIDConnectOAuth2Adapter):
 
 
 def start(request: HttpRequest, provider_id: str) -> HttpResponseBase:
-    """Go to the service: by a button, never by a link."""
+    """Go to the service: by a button, never by a link.
+
+    For somebody who is signed in already it becomes another way into their account.
+    """
+    if request.method == "POST":
+        require_recent_sign_in(request)
     return _talk(OAuth2LoginView, request, provider_id)
 
 

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from cart.visitors import user_of
 from cartsite import cookies, limits
 from cartsite.models import User
+from cartsite.reauthentication import recent_sign_in_required
 from cartsite.sorry import too_many
 from orders import personal_data, privacy
 
@@ -66,6 +67,7 @@ def export_data(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
 @never_cache
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
+@recent_sign_in_required("POST")
 def erase_data(request: HttpRequest) -> HttpResponse:
     """What goes and what stays, or why it must wait; a POST with the shopper's own address does it."""
     person = _person_of(request)

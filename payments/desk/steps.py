@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from cartsite.backoffice import log, person_of
+from cartsite.reauthentication import require_recent_sign_in_of_staff
 from payments.calling_off import CannotCallOff
 from payments.cancelling import CannotCancel
 from payments.casework import CannotDo
@@ -29,8 +30,10 @@ class Refused(Exception):
 def take(request: HttpRequest, row: Model, step: Callable[[], Any], what: str, *, asks_sumup: bool = False) -> Any:
     """What the step answers, once it is done and logged about the row. Raises Refused.
 
-    Both are one transaction, but for steps that ask SumUp: those hold no transaction open meanwhile.
+    Both are one transaction, but for steps that ask SumUp: those hold no transaction open meanwhile. Raises
+    SignInTooOld, before anything is done, for staff who signed in long ago.
     """
+    require_recent_sign_in_of_staff(request)
     try:
         with nullcontext() if asks_sumup else transaction.atomic():
             answer = step()

@@ -8,6 +8,7 @@ from django.core import mail
 from django.test import Client
 
 from cartsite.models import User
+from cartsite.reauthentication import SESSION_KEY
 
 
 def code_in_mail() -> str:
@@ -48,3 +49,10 @@ def is_signed_in(client: Client) -> bool:
 def confirm(user: User) -> None:
     """The person's address is confirmed already."""
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+
+
+def leave_open(client: Client, minutes: int = 16) -> None:
+    """Let the browser stand open: the sign-in is this old now."""
+    session = client.session
+    session[SESSION_KEY] -= minutes * 60
+    session.save()

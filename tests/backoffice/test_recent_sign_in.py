@@ -1,0 +1,182 @@
+"""Steps of staff that move money or change people ask again who is there, once the sign-in is fifteen minutes old."""
+
+from decimal import Decimal
+from html import unescape
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from cartsite.models import Case, User
+from orders.models import Order
+from payments import refunds
+from payments.models import Payment, Refund
+from payments.refunds import Wish
+from tests.backoffice.desk import HIDDEN, act, ask_way, list_of, money_page, page_of, say_yes, take_step, text_of
+from tests.cartsite.accounts import code_in_mail, leave_open
+from tests.orders.acts import all_rows
+from tests.payments.records import fresh
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _fifteen_minutes(settings: Any) -> None:
+    settings.RECENT_SIGN_IN = 15 * 60
+
+
+@pytest.fixture
+def open_desk(staff_client: Client) -> Client:
+    """The browser of staff who signed in sixteen minutes ago."""
+    leave_open(staff_client)
+    return staff_client
+
+
+@pytest.fixture
+def asked(paid: Payment, staff: User) -> Refund:
+    """A refund of £10 that waits for approval."""
+    return refunds.request(paid, Wish(Decimal("10.00"), "One jar was broken.", staff))
+
+
+@pytest.fixture
+def overpaid(sold: Order) -> Case:
+    Case.open(Case.Kind.OVERPAID, sold, "Ten pounds were too much.", at_stake=Decimal("10.00"))
+    return Case.objects.get(kind=Case.Kind.OVERPAID)
+
+
+def asks(answer: Any) -> bool:
+    return bool(answer.status_code == 422 and "Is it still you?" in text_of(answer))
+
+
+def answer_page(client: Client, page: Any, **typed: str) -> Any:
+    """Type an answer into the page that asks; all else that it carries goes along."""
+    carried: dict[str, list[str]] = {}
+    for name, value in HIDDEN.findall(page.content.decode()):
+        carried.setdefault(name, []).append(unescape(value))
+    path = page.wsgi_request.get_full_path()
+    return client.post(path, carried | {f"again-{name}": [said] for name, said in typed.items()})
+
+
+# --- An order's money -------------------------------------------------------------------------------------------------
+
+
+def test_to_look_at_what_a_step_comes_to_asks_nothing(open_desk: Client, sold: Order) -> None:
+    pages = [open_desk.get(page_of(sold)), open_desk.get(money_page(sold)), ask_way(open_desk, sold, "cancel")]
+
+    assert [page.status_code for page in pages] == [200, 200, 200]
+
+
+def test_yes_asks_first_and_leads_back_to_the_preview_with_all_that_was_typed(open_desk: Client, sold: Order) -> None:
+    shown = ask_way(open_desk, sold, "amount", amount="10.00", reason="A jar was broken.", approve="on")
+    before = all_rows()
+
+    page = say_yes(open_desk, sold, shown)
+    unmoved = all_rows() == before
+    preview = answer_page(open_desk, page, password="correct horse")
+    untouched = not Refund.objects.exists()
+    done = say_yes(open_desk, sold, preview)
+
+    assert asks(page)
+    assert unmoved
+    assert untouched
+    assert "If you go on:" in text_of(preview)
+    assert done.status_code == 302
+    refund = Refund.objects.get()
+    assert (refund.amount, refund.reason) == (Decimal("10.00"), "A jar was broken.")
+    assert refund.approved_at is not None
+
+
+def test_with_a_wrong_password_no_money_moves(open_desk: Client, sold: Order) -> None:
+    page = say_yes(open_desk, sold, ask_way(open_desk, sold, "cancel", approve="on"))
+
+    again = answer_page(open_desk, page, password="wrong")
+
+    assert asks(again)
+    assert fresh(sold).status == Order.Status.CONFIRMED
+    assert not Refund.objects.exists()
+
+
+def test_staff_without_a_password_get_a_code_by_mail(open_desk: Client, staff: User, sold: Order) -> None:
+    staff.set_unusable_password()
+    staff.save()
+    open_desk.force_login(staff)
+    leave_open(open_desk)
+
+    page = say_yes(open_desk, sold, ask_way(open_desk, sold, "cancel"))
+    say_yes(open_desk, sold, answer_page(open_desk, page, code=code_in_mail()))
+
+    assert fresh(sold).status == Order.Status.CANCELLED
+
+
+def test_staff_who_just_signed_in_are_not_asked(staff_client: Client, sold: Order) -> None:
+    answer = say_yes(staff_client, sold, ask_way(staff_client, sold, "cancel"))
+
+    assert answer.status_code == 302
+    assert fresh(sold).status == Order.Status.CANCELLED
+
+
+# --- Refunds, cases, orders in the list, people -----------------------------------------------------------------------
+
+
+def test_a_refund_is_approved_only_by_somebody_who_signed_in_recently(open_desk: Client, asked: Refund) -> None:
+    page = act(open_desk, asked, "approve")
+    unapproved = fresh(asked).approved_at
+    answer_page(open_desk, page, password="correct horse")
+
+    assert asks(page)
+    assert unapproved is None
+    assert fresh(asked).approved_at is not None
+
+
+def test_a_step_with_a_note_keeps_its_note(open_desk: Client, asked: Refund) -> None:
+    page = act(open_desk, asked, "turn_down", note="The jar was whole.")
+    standing = fresh(asked).status
+    answer_page(open_desk, page, password="correct horse")
+
+    assert asks(page)
+    assert standing == Refund.Status.REQUESTED
+    assert fresh(asked).status == Refund.Status.FAILED
+
+
+def test_to_be_asked_for_a_note_asks_nothing_else(open_desk: Client, asked: Refund) -> None:
+    assert act(open_desk, asked, "turn_down").status_code == 200
+
+
+def test_a_cases_step_with_money_asks_first(open_desk: Client, overpaid: Case) -> None:
+    page = take_step(open_desk, overpaid, "refund", amount="10.00", note="Too much.", approve="on")
+    unmoved = not Refund.objects.exists()
+    answer_page(open_desk, page, password="correct horse")
+
+    assert asks(page)
+    assert unmoved
+    assert Refund.objects.get().amount == Decimal("10.00")
+
+
+def test_orders_cancelled_from_the_list_ask_first(open_desk: Client, sold: Order) -> None:
+    page = act(open_desk, sold, "cancel")
+    standing = fresh(sold).status
+    answer_page(open_desk, page, password="correct horse")
+
+    assert asks(page)
+    assert (standing, fresh(sold).status) == (Order.Status.CONFIRMED, Order.Status.CANCELLED)
+
+
+def test_another_persons_address_password_and_data_ask_first(open_desk: Client, shopper: User) -> None:
+    form = {"username": "ada", "email": "eve@example.org", "name": "Ada", "is_active": "on"}
+    password = {"password1": "battery staple", "password2": "battery staple"}
+
+    pages = [
+        open_desk.post(page_of(shopper), form),
+        open_desk.post(f"/admin/cartsite/user/{shopper.pk}/password/", password),
+        act(open_desk, shopper, "erase", note="She asked for it."),
+    ]
+    kept = fresh(shopper)
+
+    assert all(asks(page) for page in pages)
+    assert (kept.email, kept.check_password("correct horse"), kept.erased_at) == ("ada@example.org", True, None)
+    answer_page(open_desk, pages[0], password="correct horse")
+    assert fresh(shopper).email == "eve@example.org"
+
+
+def test_lists_and_searches_ask_nothing(open_desk: Client, sold: Order) -> None:
+    assert [open_desk.get(list_of(model)).status_code for model in (Order, Refund, Case, User)] == [200] * 4
