@@ -221,7 +221,7 @@ CODE_LASTS = 10 * 60  # seconds
 CODE_TRIES = 3  # 8 digits: at three tries for each code, and three codes in a minute, guessing takes years
 # Tries at a secret: (how many, within seconds). At a code, from wherever it is tried; at the password of one account,
 # from one network, so that wrong tries from somewhere else keep nobody out.
-TRIES = {"code": (CODE_TRIES, CODE_LASTS), "password": (5, 5 * 60), "mailed code": (5, CODE_LASTS)}
+TRIES = {"code": (CODE_TRIES, CODE_LASTS), "password": (5, 5 * 60), "mailed_code": (5, CODE_LASTS)}
 # For so long a sign-in is recent enough to change an address, to erase an account or to move money as staff.
 RECENT_SIGN_IN = 60 * read(env.int, "RECENT_SIGN_IN", default=15)  # seconds; the setting is in minutes
 check("RECENT_SIGN_IN", 60 <= RECENT_SIGN_IN <= 24 * 60 * 60, "must be a number of minutes, at most a day")

@@ -49,7 +49,7 @@ class MailedCode(AbstractCodeVerificationProcess):
     @classmethod
     def send_new(cls, request: HttpRequest) -> bool:
         """Send another code in place of any before; False if that was done too often."""
-        if not take_try("mailed code", f"account {request.user.pk}", network_of(request.META["REMOTE_ADDR"])):
+        if not take_try("mailed_code", f"account {request.user.pk}", network_of(request.META["REMOTE_ADDR"])):
             return False
         code = cls(request, cls.initial_state(request.user))
         code.send()
