@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 from django.test import RequestFactory
 from time_machine import travel
@@ -12,6 +13,7 @@ from time_machine import travel
 from cartsite import agreements, tasks
 from cartsite.agreements import Conflict, Repeated
 from cartsite.models import Agreement, User
+from cartsite.reauthentication import SignInTooOld
 from tests.concurrency import results_of, run_at_once
 from tests.factories import UserFactory
 
@@ -24,6 +26,7 @@ def asked(person: User | None = None, token: str = "", browser: str = "b" * 32) 
     """A page that this person opens, or posts with a token."""
     request = RequestFactory().post("/", {"agreed": token})
     request.user = person or AnonymousUser()
+    request.session = SessionBase()
     request.META["CSRF_COOKIE"] = browser
     return request
 
@@ -192,3 +195,24 @@ def test_a_step_must_say_what_came_of_it(staff: User, subject: User) -> None:
         pass
 
     assert not Agreement.objects.exists()
+
+
+def test_staff_who_signed_in_long_ago_do_no_step_and_their_form_stays_good(
+    staff: User, subject: User, settings: Any
+) -> None:
+    token = offered(staff, subject)
+    settings.RECENT_SIGN_IN = 15 * 60
+
+    with pytest.raises(SignInTooOld) as asks:
+        do(asked(staff, token), subject)
+    settings.RECENT_SIGN_IN = 10**10
+    do(asked(staff, token), subject)
+
+    assert asks.value.without == agreements.FIELD
+    assert Agreement.objects.count() == 1
+
+
+def test_somebody_who_only_shops_is_not_asked_who_they_are(subject: User, settings: Any) -> None:
+    settings.RECENT_SIGN_IN = 15 * 60
+
+    assert do(asked(subject, offered(subject, subject)), subject) == "Done."
