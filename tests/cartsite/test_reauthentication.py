@@ -143,6 +143,10 @@ def test_a_first_password_that_was_typed_long_after_is_not_set_nor_shown(code_on
     assert not User.objects.get(email="ada@example.org").has_usable_password()
 
 
+def test_an_account_service_is_another_way_in_so_connecting_it_asks(ada: Client) -> None:
+    assert asks(ada.post("/account/sign-on/co-op/", {"process": "connect"}))
+
+
 def test_to_confirm_the_address_that_one_has_asks_nothing(ada: Client) -> None:
     answer = ada.post("/account/email/", MINE | {"action_send": "1"})
 

@@ -70,6 +70,7 @@ BAD = [
         "SUMUP_API_KEY": ["sup_sk_simulator", "sk_test_no-secret", "sup_sk_test_no-secret"],
         "CURRENCY": ["gbp", "XXX", "JPY"],
         "SUMUP_RECEIPT_URL": ["http://receipts.example/{transaction}", "https://receipts.example/"],
+        "RECENT_SIGN_IN": ["0", "-1", "1441", "soon"],
         "TIME_ZONE": ["Mars/Base", "../etc/passwd"],
         "TRUSTED_PROXIES": ["nonsense", "10.0.0.1/8", "10.0.0.0/33"],
         "HSTS_SECONDS": ["-1", "long"],
