@@ -72,7 +72,7 @@ def steps_for(case: Case) -> tuple[Step, ...]:
     if not isinstance(subject, Stray):
         pointless |= {Step.ATTACH}
     if not isinstance(subject, Payment | Refund):
-        pointless |= {Step.ASK}
+        pointless |= {Step.ASK, Step.CLOSE_ATTEMPT}
     return (*(step for step in STEPS[case.kind] if step not in pointless), *_ALWAYS)
 
 

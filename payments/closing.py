@@ -281,7 +281,7 @@ def _judge(close: DailyClose, difference: Difference) -> None:
     what %= {**vars(difference), "transaction": difference.transaction_id}
     capture = history.find_capture(difference.transaction_id)
     if capture is None or capture.payment is None:
-        case = _find_case_of_stray(difference)
+        case = _find_case_of_stray(difference) or _find_reason_of_taking(difference, what)
     elif (full := _read_again(difference, capture.payment)) is None:
         case = _open_missing(difference, capture.payment)
     elif _agrees(difference, full):
@@ -324,6 +324,13 @@ def _find_case_of_stray(difference: Difference) -> Case | None:
     return Case.objects.filter(kind=Case.Kind.UNKNOWN_MONEY).about(*strays).order_by("-opened_at").first()
 
 
+def _find_reason_of_taking(difference: Difference, what: str) -> Case | None:
+    """The case in which a person accepted that the books differ about a card reader's money; None if it is no such."""
+    takings = Taking.objects.filter(merchant_code=settings.SUMUP_MERCHANT_CODE)
+    taking = takings.filter(transaction_id=difference.transaction_id).select_related("day").first()
+    return None if taking is None else _find_accepted_or_ask(difference, taking.day, what)
+
+
 def _open_missing(difference: Difference, payment: Payment) -> Case:
     what_happened = _("We wrote this payment down, but SumUp does not show it any more.")
     Case.open(Case.Kind.MISSING_AT_SUMUP, payment, what_happened, at_stake=difference.ours)
@@ -338,11 +345,16 @@ def _find_reason(difference: Difference, payment: Payment, what: str) -> Case | 
         doubt = Case.objects.unresolved().filter(kind=Case.Kind.REFUND_UNKNOWN).about(*refunds).first()
         if doubt is not None:
             return doubt
+    return _find_accepted_or_ask(difference, payment, what)
+
+
+def _find_accepted_or_ask(difference: Difference, subject: Subject, what: str) -> Case | None:
+    """The case in which a person accepted this very difference; None where they are only asked now."""
     at_stake = abs(difference.ours - difference.theirs)
     kind = Case.Kind.MISSING_AT_SUMUP if difference.ours > difference.theirs else Case.Kind.UNKNOWN_MONEY
-    accepted = _find_accepted(kind, payment, at_stake)
+    accepted = _find_accepted(kind, subject, at_stake)
     if accepted is None:
-        Case.open(kind, payment, what, at_stake=at_stake)
+        Case.open(kind, subject, what, at_stake=at_stake)
     return accepted
 
 

@@ -141,6 +141,25 @@ def test_a_day_of_takings_closes_and_keeps_its_digest(later: Later, sumup: Simul
     assert closing.digest(day) != close.digest
 
 
+def test_where_sumup_forgets_a_sale_the_day_is_red_until_a_person_accepts_that(
+    later: Later, sumup: Simulator, staff: User
+) -> None:
+    sumup.take_reader_payment(12)
+    history.sweep()
+    sumup.reset()
+    day = timezone.localdate()
+    later(days=1)
+
+    first = closing.close_day(day)
+    case = Case.objects.unresolved().get(kind=Case.Kind.MISSING_AT_SUMUP)
+    offered = [step.value for step in casework.steps_for(case)]
+    casework.accept(case, by=staff, note="The reader's app does not show it either.")
+    second = closing.close_day(day)
+
+    assert (first.status, case.at_stake, offered) == ("red", pounds(12), ["accept", "snooze"])
+    assert (second.status, second.figures["explained"]) == ("closed", 1)
+
+
 def test_statements_add_up_to_what_sumup_pays_out(later: Later, sumup: Simulator, payment: Payment) -> None:
     pay(payment, sumup)
     sumup.take_reader_payment(100)
