@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from bookings.models import Hold, HoldQuerySet, Pool
 from cartsite.models import Case
+from cartsite.versions import EDITED, StaleVersion
 
 CART_HOLD = timedelta(minutes=15)
 LONGEST_CART_HOLD = timedelta(hours=1)
@@ -267,7 +268,7 @@ def set_capacity(pool: Pool, wanted: int | None) -> None:
     A shortfall opens an `oversold` case, and enough room again resolves it.
     """
     capacity = None if wanted is None else Greatest(Value(wanted), F("taken"))
-    Pool.objects.filter(pk=pool.pk).update(wanted=wanted, capacity=capacity)
+    Pool.objects.filter(pk=pool.pk).update(wanted=wanted, capacity=capacity, version=EDITED)
     pool.refresh_from_db()
     if wanted is None or pool.taken <= wanted:
         Case.settle(Case.Kind.OVERSOLD, pool, _("There is room enough again."))
@@ -278,3 +279,14 @@ def set_capacity(pool: Pool, wanted: int | None) -> None:
             _("%(name)s: %(taken)d are taken or promised, but there are only %(wanted)d.")
             % {"name": pool.name, "taken": pool.taken, "wanted": wanted},
         )
+
+
+@transaction.atomic
+def change_capacity(pool: Pool, wanted: int | None, *, shown: int | None) -> None:
+    """Set the size of a pool from a page that showed another size of it.
+
+    Raises StaleVersion if it has neither of the two: the pool has a page of its own, where somebody was faster.
+    """
+    if Pool.objects.select_for_update(no_key=True).get(pk=pool.pk).wanted not in (shown, wanted):
+        raise StaleVersion
+    set_capacity(pool, wanted)

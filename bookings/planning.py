@@ -26,6 +26,7 @@ from psycopg.errors import ExclusionViolation
 from bookings import capacity
 from bookings.models import Booking, Calendar, Entry, Hold, Pool, Resource, Series
 from bookings.wall_time import DAY, ClockChange, Oddity, clock_changes, moment_of, oddity_of
+from cartsite.versions import EDITED
 
 LIMIT = 400  # entries of one series
 STANDING = (Booking.Status.CONFIRMED, Booking.Status.ATTENDED)
@@ -397,9 +398,9 @@ def describe_user(entry: Entry) -> str:
 def _leave_off(plan: Plan) -> None:
     """Days that are no longer in the plan: off the calendar, or on their own where people have places."""
     dropped = [step.entry.pk for step in plan.of(Fate.DROPPED) if step.entry]
-    Entry.objects.filter(pk__in=dropped).update(archived_at=timezone.now())
+    Entry.objects.filter(pk__in=dropped).update(archived_at=timezone.now(), version=EDITED)
     apart = [step.entry.pk for step in plan.of(Fate.SET_APART) if step.entry]
-    Entry.objects.filter(pk__in=apart).update(by_hand=True)
+    Entry.objects.filter(pk__in=apart).update(by_hand=True, version=EDITED)
 
 
 def _in_order(steps: list[Step]) -> list[Step]:
@@ -420,7 +421,7 @@ def _change(step: Step, entry: Entry, series: Series) -> None:
     if "pool" in new:
         new["pool"] = new["pool"] or _new_pool(series, _on(step.day, series))
     if new:
-        Entry.objects.filter(pk=entry.pk).update(**new)
+        Entry.objects.filter(pk=entry.pk).update(**new, version=EDITED)
     if "pool" in new:
         capacity.follow(entry.pk, entry.pool, new["pool"])
         _retire(entry.pool)
@@ -428,7 +429,9 @@ def _change(step: Step, entry: Entry, series: Series) -> None:
 
 def _retire(pool: Pool) -> None:
     """Put a locked pool away that nothing takes from any more: whoever read of it before finds no room there."""
-    if Pool.objects.filter(pk=pool.pk, entries=None, series=None, product=None).update(archived_at=timezone.now()):
+    if Pool.objects.filter(pk=pool.pk, entries=None, series=None, product=None).update(
+        archived_at=timezone.now(), version=EDITED
+    ):
         capacity.set_capacity(pool, 0)
 
 

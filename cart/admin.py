@@ -8,11 +8,12 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Pool
 from cart.models import Cart, CartItem, CartMerge, Product, Stall
-from cartsite.backoffice import KeptAdmin, RecordAdmin, RecordInline
+from cartsite.backoffice import RecordAdmin, RecordInline
+from cartsite.editing import EditedAdmin
 
 
 @admin.register(Stall)
-class StallAdmin(KeptAdmin):
+class StallAdmin(EditedAdmin):
     list_display = ["name", "is_house", "archived_at"]
     search_fields = ["name", "description"]
     list_filter = ["is_house", "archived_at"]
@@ -21,7 +22,7 @@ class StallAdmin(KeptAdmin):
 
 
 @admin.register(Product)
-class ProductAdmin(KeptAdmin):
+class ProductAdmin(EditedAdmin):
     list_display = ["title", "sku", "stall", "price", "tax_rate", "left", "archived_at"]
     list_select_related = ["stall", "pool"]
     search_fields = ["title", "sku", "description"]

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Entry, Hold, Pool, PriceKind, Question
+from cartsite.versions import Versioned
 
 
 class StallManager(models.Manager["Stall"]):
@@ -25,7 +26,7 @@ class StallManager(models.Manager["Stall"]):
         return stall
 
 
-class Stall(models.Model):
+class Stall(Versioned):
     """A member seller. The one house stall is the co-operative's own: it gets delivery fees and overpayments."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -63,7 +64,7 @@ class ProductQuerySet(models.QuerySet["Product"]):
         return found
 
 
-class Product(models.Model):
+class Product(Versioned):
     """This service's copy of what the market sells; without a pool its stock is not counted."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)

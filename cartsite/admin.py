@@ -23,6 +23,7 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from cartsite.backoffice import GuardedAdmin, RecordAdmin, WithPages, age_of, log, may_erase, path_of, person_of
+from cartsite.editing import EditedAdmin
 from cartsite.models import Case, Message, User
 from cartsite.reauthentication import require_recent_sign_in
 from cartsite.templatetags.shop import in_words
@@ -56,7 +57,7 @@ RIGHTS = ["is_staff", "is_superuser", "groups", "user_permissions"]
 
 
 @admin.register(User)
-class PersonAdmin(WithPages, UserAdmin, GuardedAdmin):  # type: ignore[misc, type-arg]
+class PersonAdmin(WithPages, UserAdmin, EditedAdmin):  # type: ignore[misc, type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm

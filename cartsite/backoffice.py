@@ -13,7 +13,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import BadRequest, FieldDoesNotExist, PermissionDenied, ValidationError
-from django.db.models import ForeignKey, Model, QuerySet
+from django.db.models import DecimalField, ForeignKey, Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -33,6 +33,7 @@ from cartsite.reauthentication import require_recent_sign_in
 Row = TypeVar("Row", bound=Model)
 
 LONGEST_NOTE = 300
+MONEY_DIGITS = 10
 
 # The models that say who somebody is. Beside other things their fields are shown, searched and sorted by only to those
 # who may look at these models themselves.
@@ -79,6 +80,15 @@ def log(request: HttpRequest, row: Model, what: str) -> None:
 def age_of(moment: datetime) -> str:
     """How long ago a moment was, such as `3 days`."""
     return timesince(moment, depth=1)
+
+
+def is_money(model: type[Model], name: str) -> bool:
+    """Whether a field is an amount of money. (Rates have few digits; the value of a voucher may be either.)"""
+    try:
+        field = model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return False
+    return isinstance(field, DecimalField) and (field.max_digits or 0) >= MONEY_DIGITS and name != "value"
 
 
 def path_of(row: Model) -> str:

@@ -14,6 +14,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from cartsite.versions import Versioned
+
 
 class Subject(Protocol):
     """Any row that mail, events or cases may be about: it has a UUID that never changes."""
@@ -42,7 +44,7 @@ class LowercaseEmailField(models.EmailField):  # type: ignore[type-arg]
         return prepared.lower() if isinstance(prepared, str) else prepared
 
 
-class User(AbstractUser):
+class User(Versioned, AbstractUser):
     """A person who signs in: a shopper or staff. Siblings know them by `uuid` only."""
 
     first_name = None  # type: ignore[assignment]

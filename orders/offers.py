@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Pool
 from cart.models import Stall
+from cartsite.versions import Versioned
 
 
 class CollectionSlotQuerySet(models.QuerySet["CollectionSlot"]):
@@ -23,7 +24,7 @@ class CollectionSlotQuerySet(models.QuerySet["CollectionSlot"]):
         return standing.select_related("stall", "pool").order_by("starts_at", "pk")
 
 
-class CollectionSlot(models.Model):
+class CollectionSlot(Versioned):
     """A window of time at a place where goods are fetched: at one stall, or (without a stall) for all of an order."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -79,7 +80,7 @@ class CollectionSlot(models.Model):
         return self.pool is not None and self.pool.free == 0
 
 
-class DeliveryZone(models.Model):
+class DeliveryZone(Versioned):
     """Postcodes that goods are brought to, and what that costs."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -104,7 +105,7 @@ class DeliveryZone(models.Model):
         return self.name
 
 
-class Voucher(models.Model):
+class Voucher(Versioned):
     """A code that makes an order cheaper: by an amount or a percentage, of one stall's things or of everything."""
 
     class Kind(models.TextChoices):

@@ -12,6 +12,7 @@ from psycopg.errors import ExclusionViolation
 from bookings.models import Booking, Entry
 from cartsite.celery import soon
 from cartsite.models import Message, User
+from cartsite.versions import EDITED
 from orders.models import Order, OrderEvent, OrderQuerySet
 from orders.tasks import send_owed_mail
 
@@ -66,10 +67,10 @@ def _change(entry: Entry, starts_at: datetime, ends_at: datetime) -> Entry:
     """The entry as it is then; the calendar files that people have know the newer one by its sequence."""
     changed = Entry.objects.get(pk=entry.pk)
     changed.starts_at, changed.ends_at = starts_at, ends_at
-    changed.sequence, changed.rescheduled_at = entry.sequence + 1, timezone.now()
+    changed.sequence, changed.rescheduled_at, changed.version = entry.sequence + 1, timezone.now(), EDITED
     try:
         with transaction.atomic():
-            changed.save(update_fields=["starts_at", "ends_at", "sequence", "rescheduled_at"])
+            changed.save(update_fields=["starts_at", "ends_at", "sequence", "rescheduled_at", "version"])
     except IntegrityError as refusal:
         if isinstance(refusal.__cause__, ExclusionViolation):
             raise ResourceTaken(_("Another entry has %(what)s at that time.") % {"what": entry.resource}) from refusal

@@ -6,6 +6,7 @@ from django.db.models import OuterRef, Subquery, Sum
 from bookings import capacity
 from bookings.models import Pool
 from cart.models import Product
+from cartsite.versions import EDITED
 from orders.models import Order, OrderEvent, OrderLine
 
 
@@ -19,7 +20,8 @@ def set_stock(product: Product, on_hand: int, as_of: int) -> Pool:
     product = Product.objects.select_for_update(no_key=True).get(pk=product.pk)
     if product.pool is None:
         product.pool = capacity.new_pool(product.title, 0)
-        product.save(update_fields=["pool"])
+        product.version = EDITED
+        product.save(update_fields=["pool", "version"])
     pool = Pool.objects.select_for_update(no_key=True).get(pk=product.pool.pk)
     capacity.set_capacity(pool, on_hand + _subtracted_and_uncollected(product, as_of))
     return pool

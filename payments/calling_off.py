@@ -24,6 +24,7 @@ from bookings.models import Booking, Entry, Waiter
 from cart import services as carts
 from cart.models import Cart
 from cartsite.models import User
+from cartsite.versions import EDITED
 from orders import letter_kinds, moving, replacing, worth
 from orders import services as orders
 from orders.models import LineFact, Order, OrderEvent, OrderLine, OrderQuerySet, in_sums
@@ -58,7 +59,7 @@ def begin(entry: Entry, *, by: User, reason: str, move_to: Entry | None = None) 
         raise CannotCallOff(_("It was called off already."))
     if move_to is not None and not may_move_to(now, move_to):
         raise CannotCallOff(_("Places cannot be moved there: it is over, called off, or has another price."))
-    Entry.objects.filter(pk=entry.pk).update(cancelled_at=timezone.now())
+    Entry.objects.filter(pk=entry.pk).update(cancelled_at=timezone.now(), version=EDITED)
     entry.refresh_from_db(fields=["cancelled_at"])
     return RefundBatch.objects.create(entry=entry, reason=reason, made_by=by, move_to=move_to)
 

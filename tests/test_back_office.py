@@ -16,6 +16,7 @@ from orders.models import Order
 from payments import settling
 from payments.models import Payment, Refund
 from payments.simulator import Simulator
+from tests.support.forms import save_form
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -118,7 +119,7 @@ def test_the_pool_of_something_on_sale_is_not_exchanged(staff_client: Client, wo
 def test_a_new_size_of_a_pool_goes_through_set_capacity(staff_client: Client, order: Order) -> None:
     pool = Pool.objects.get(taken=2)
 
-    answer = staff_client.post(path_of(Pool, f"{pool.pk}/change/"), {"name": pool.name, "wanted": "1"})
+    answer = save_form(staff_client, path_of(Pool, f"{pool.pk}/change/"), wanted="1")
 
     pool.refresh_from_db()
     assert (answer.status_code, pool.wanted, pool.capacity, pool.taken) == (302, 1, 2, 2)

@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldBooleanWidget
 
-from cartsite.backoffice import KeptAdmin, NoteForm, WithPages
+from cartsite.backoffice import NoteForm, WithPages
+from cartsite.editing import EditedAdmin
 
 AGREED, BACK, NOTE = "agreed", "back", "note"
 OURS = {AGREED, BACK, NOTE, "csrfmiddlewaretoken"}
@@ -71,7 +72,7 @@ class ArchivableForm(AskingForm):
         return data
 
 
-class AskingAdmin(WithPages, KeptAdmin):
+class AskingAdmin(WithPages, EditedAdmin):
     """Rows whose saving may be asked about first. What was typed travels in the page that asks."""
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:

@@ -18,7 +18,8 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from bookings.admin import wording
 from bookings.models import Attendee, Booking, Entry, Question
 from bookings.questions import questions_about
-from cartsite.backoffice import KeptAdmin, RecordAdmin
+from cartsite.backoffice import RecordAdmin
+from cartsite.editing import EditedAdmin
 from cartsite.sheets import answer_csv, as_text
 
 FEWEST_CHOICES = 2
@@ -79,7 +80,7 @@ class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Question)
-class QuestionAdmin(KeptAdmin):
+class QuestionAdmin(EditedAdmin):
     form = QuestionForm
     list_display = ["text", "calendar", "series", "kind", "is_required", "position", "archived_at"]
     list_select_related = ["calendar", "series"]

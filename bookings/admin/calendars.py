@@ -11,10 +11,10 @@ from unfold.admin import StackedInline
 from bookings.admin.asking import ArchivableForm
 from bookings.admin.attendees import QuestionForm
 from bookings.models import Calendar, Entry, Question, Resource
-from cartsite.backoffice import KeptAdmin
+from cartsite.editing import EditedAdmin, EditedInline
 
 
-class QuestionInline(StackedInline):
+class QuestionInline(EditedInline, StackedInline):
     """What is asked about everybody who comes; a question of one series alone is made on a page of its own."""
 
     model = Question
@@ -50,7 +50,7 @@ class CalendarForm(ArchivableForm):
 
 
 @admin.register(Calendar)
-class CalendarAdmin(KeptAdmin):
+class CalendarAdmin(EditedAdmin):
     form = CalendarForm
     list_display = ["name", "stall", "place", "time_zone", "archived_at"]
     list_select_related = ["stall"]
@@ -84,7 +84,7 @@ class ResourceForm(ArchivableForm):
 
 
 @admin.register(Resource)
-class ResourceAdmin(KeptAdmin):
+class ResourceAdmin(EditedAdmin):
     form = ResourceForm
     fields = ["name", "archived", "uuid"]
     list_display = ["name", "archived_at"]

@@ -27,6 +27,7 @@ from bookings.models import Entry, Pool
 from bookings.planning import CannotPlan
 from bookings.wall_time import moment_of, shown_at
 from cartsite.backoffice import log, person_of
+from cartsite.editing import claim
 from orders import rescheduling
 from orders.rescheduling import CannotReschedule, ResourceTaken
 
@@ -278,10 +279,11 @@ class EntryAdmin(EntrySteps, AskingAdmin):
             return
         if "archived" in changed and entry.archived_at is not None:
             self._keep_unsold(entry)
-        if changed & set(TIMES) and self._reschedule(request, entry):
+        if changed & set(TIMES) and self._reschedule(request, entry, form):
             changed -= set(TIMES)
+        claim(form)
         if "places" in changed:
-            capacity.set_capacity(entry.pool, form.cleaned_data["places"])
+            capacity.change_capacity(entry.pool, form.cleaned_data["places"], shown=form.initial["places"])
             tell_shortfall(request, entry.pool)
         if entry.series_id:
             entry.by_hand = form.cleaned_data["on_its_own"] if "on_its_own" in changed else True
@@ -295,7 +297,7 @@ class EntryAdmin(EntrySteps, AskingAdmin):
         if planning.claims_on([entry])[entry.pk]:
             raise Changed
 
-    def _reschedule(self, request: HttpRequest, entry: Entry) -> bool:
+    def _reschedule(self, request: HttpRequest, entry: Entry, form: Any) -> bool:
         """Move an entry that people have places at, once staff have seen how many are told; False if nobody has."""
         before = Entry.objects.select_related("calendar").get(pk=entry.pk)
         claims = planning.claims_on([before])[entry.pk]
@@ -319,6 +321,8 @@ class EntryAdmin(EntrySteps, AskingAdmin):
             claims=wording.describe_claims(claims),
             told=wording.describe_told(told),
         )
+        rescheduling.hold_orders_still([before])
+        claim(form)
         told = rescheduling.reschedule(before, *times[1], by=person_of(request), reason=reason)
         entry.sequence, entry.rescheduled_at = before.sequence, before.rescheduled_at
         log(request, entry, f"Another time: {reason}")

@@ -12,7 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from bookings import capacity
 from bookings.admin.asking import ArchivableForm
 from bookings.models import Entry, Hold, Pool, Waiter
-from cartsite.backoffice import KeptAdmin, RecordAdmin, path_of
+from cartsite.backoffice import RecordAdmin, path_of
+from cartsite.editing import EditedAdmin, claim
 
 MOST_SHOWN = 50
 HOLDERS = {
@@ -34,7 +35,7 @@ class PoolForm(ArchivableForm):
 
 
 @admin.register(Pool)
-class PoolAdmin(KeptAdmin):
+class PoolAdmin(EditedAdmin):
     form = PoolForm
     list_display = ["name", "wanted", "taken", "free", "archived_at"]
     search_fields = ["name", "=uuid"]
@@ -55,6 +56,7 @@ class PoolAdmin(KeptAdmin):
         if not change:
             obj.pk = capacity.new_pool(obj.name, wanted).pk
             return
+        claim(form)
         if form.changed_data:
             obj.save(update_fields=["name", "archived_at"])
         if "wanted" in form.changed_data:

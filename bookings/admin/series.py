@@ -16,6 +16,7 @@ from bookings.admin.fields import WEEKDAYS, DayField, DaysField, HourInput, Week
 from bookings.models import Pool, PriceKind, Series
 from bookings.planning import CannotPlan, Fate, Plan
 from cartsite.backoffice import RecordAdmin, log, person_of
+from cartsite.editing import EditedInline
 from orders import rescheduling
 from orders.rescheduling import CannotReschedule
 
@@ -30,7 +31,7 @@ class PriceKindForm(ArchivableForm):
         fields = ["name", "note", "price", "position"]
 
 
-class PriceKindInline(TabularInline):
+class PriceKindInline(EditedInline, TabularInline):
     model = PriceKind
     form = PriceKindForm
     fields = ["name", "note", "price", "position", "archived"]

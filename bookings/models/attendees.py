@@ -9,9 +9,10 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.models.calendars import Calendar, Series
 from bookings.models.places import Booking
+from cartsite.versions import Versioned
 
 
-class Question(models.Model):
+class Question(Versioned):
     """What is asked about everybody who comes to a calendar's entries, or to those of one series."""
 
     class Kind(models.TextChoices):

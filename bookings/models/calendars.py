@@ -24,6 +24,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from bookings.models.pools import Pool
+from cartsite.versions import Versioned
 
 # The database says the same of prices and rates; these say it beside the field, and in words.
 NOT_NEGATIVE = MinValueValidator(0)
@@ -36,7 +37,7 @@ def check_time_zone(name: str) -> None:
         raise ValidationError(_("%(name)s is not an IANA time zone, such as Europe/London."), params={"name": name})
 
 
-class Calendar(models.Model):
+class Calendar(Versioned):
     """A venue or a series: a page of dated things that one stall puts on."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -106,7 +107,7 @@ class Calendar(models.Model):
         return ZoneInfo(self.time_zone)
 
 
-class Resource(models.Model):
+class Resource(Versioned):
     """Something that only one entry can have at a time: a table, a kiln, a room."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -130,7 +131,7 @@ class EntryKind(models.TextChoices):
     GATHERING = "gathering", _("Get-together")
 
 
-class Offered(models.Model):
+class Offered(Versioned):
     """What one entry and a whole series have in common."""
 
     title = models.CharField(max_length=200)
@@ -330,7 +331,7 @@ class Entry(Offered):
         return self.ends_at.astimezone(self.calendar.zone)
 
 
-class PriceKind(models.Model):
+class PriceKind(Versioned):
     """Another price for a place than an entry's own: for a child, for a member. All take from the same pool.
 
     It is one entry's, or that of all entries of a series which have none of their own.

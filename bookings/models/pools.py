@@ -8,6 +8,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from cartsite.versions import Versioned
+
 
 class PoolQuerySet(models.QuerySet["Pool"]):
     def unused(self) -> Self:
@@ -22,7 +24,7 @@ class PoolQuerySet(models.QuerySet["Pool"]):
         return self.filter(Q(pk__in=coming.values("pk")) | Q(pk__in=self.unused().values("pk")))
 
 
-class Pool(models.Model):
+class Pool(Versioned):
     """So much of something, and how much of it is taken. Only `bookings.capacity` writes capacity and taken."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)

@@ -16,7 +16,9 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from bookings import capacity
 from bookings.models import check_time_zone
-from cartsite.backoffice import KeptAdmin, RecordAdmin, log
+from cartsite.backoffice import RecordAdmin, log
+from cartsite.editing import EditedAdmin
+from cartsite.versions import EDITED
 from orders import handover
 from orders.models import DeliveryAddress
 from orders.offers import CollectionSlot, DeliveryZone, Voucher
@@ -121,7 +123,7 @@ class VoucherForm(forms.ModelForm):  # type: ignore[type-arg]
         return data
 
 
-class OfferAdmin(KeptAdmin):
+class OfferAdmin(EditedAdmin):
     """An offer of the checkout: archived, never deleted, since orders name it."""
 
     actions = ["archive", "restore"]
@@ -132,7 +134,8 @@ class OfferAdmin(KeptAdmin):
         """Nobody may choose it any more; orders that did keep it."""
         for offer in offers.filter(archived_at=None):
             offer.archived_at = timezone.now()
-            offer.save(update_fields=["archived_at"])
+            offer.version = EDITED
+            offer.save(update_fields=["archived_at", "version"])
             log(request, offer, "Archived")
         self.message_user(request, _now("It can no longer be chosen at the checkout."))
 
@@ -141,7 +144,8 @@ class OfferAdmin(KeptAdmin):
         """It may be chosen again, as far as its times and its limit allow."""
         for offer in offers.filter(archived_at__isnull=False):
             offer.archived_at = None
-            offer.save(update_fields=["archived_at"])
+            offer.version = EDITED
+            offer.save(update_fields=["archived_at", "version"])
             log(request, offer, "Offered again")
         self.message_user(request, _now("It may be chosen again, as far as its times and its limit allow."))
 
@@ -151,11 +155,13 @@ class CountedAdmin(OfferAdmin):
 
     def save_model(self, request: HttpRequest, offer: Any, form: Any, change: bool) -> None:
         """The limit goes through the one service that may set it."""
+        if change and not form.changed_data:
+            return
         limit = form.cleaned_data["limit"]
         if offer.pool is None:
             offer.pool = capacity.new_pool(str(offer), limit)
         elif "limit" in form.changed_data:
-            capacity.set_capacity(offer.pool, limit)
+            capacity.change_capacity(offer.pool, limit, shown=form.initial["limit"])
         super().save_model(request, offer, form, change)
 
     @admin.display(description=_("used"))

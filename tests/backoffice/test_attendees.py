@@ -17,6 +17,7 @@ from orders.attendees import Guest
 from orders.models import Order
 from tests.factories import CalendarFactory, EntryFactory, QuestionFactory
 from tests.orders.acts import place_cart, statements
+from tests.support.forms import save_form
 
 pytestmark = pytest.mark.django_db
 
@@ -185,7 +186,7 @@ def test_a_question_is_changed_and_put_away_but_never_deleted(staff_client: Clie
 
     assert "Blue\nGreen" in staff_client.get(f"{path}change/").content.decode()
     put_away = {"archived_at_0": "2026-01-01", "archived_at_1": "10:00"}
-    assert staff_client.post(f"{path}change/", typed(question.calendar, **put_away)).status_code == 302
+    assert save_form(staff_client, f"{path}change/", text="Cup?", **put_away).status_code == 302
     assert staff_client.post(f"{path}delete/").status_code == 403
     question.refresh_from_db()
     assert (question.text, question.archived_at is None) == ("Cup?", False)

@@ -15,6 +15,7 @@ from orders.quoting import Address, Choices
 from tests.backoffice.desk import text_of
 from tests.factories import CollectionSlotFactory, DeliveryZoneFactory, PoolFactory, ProductFactory, VoucherFactory
 from tests.orders.acts import place_cart
+from tests.support.forms import save_form
 
 pytestmark = pytest.mark.django_db
 
@@ -103,7 +104,7 @@ def test_a_new_limit_goes_through_set_capacity(staff_client: Client, fill_cart: 
     for _order in range(2):
         place_cart(*fill_cart((honey, 1)), chosen=Choices(voucher="spring"))
 
-    answer = staff_client.post(f"{VOUCHER}{Voucher.objects.get().pk}/change/", voucher_form(limit="1"))
+    answer = save_form(staff_client, f"{VOUCHER}{Voucher.objects.get().pk}/change/", limit="1")
 
     pool = Pool.objects.get()
     assert (answer.status_code, pool.wanted, pool.capacity, pool.taken) == (302, 1, 2, 2)

@@ -9,6 +9,7 @@ from django.test import Client
 
 from cartsite.models import User
 from orders.models import Order
+from tests.support.forms import save_form
 
 pytestmark = pytest.mark.django_db
 
@@ -29,7 +30,7 @@ RIGHTS = {"is_staff": "on", "is_superuser": "on", "user_permissions": ["1"]}
 def test_who_looks_after_people_gives_nobody_rights(hire: Hire, shopper: User) -> None:
     kim = hire("cartsite.change_user", "cartsite.view_user")
 
-    answer = kim.post(page_of(shopper), form_of(shopper, name="Ada Lovelace") | RIGHTS)
+    answer = save_form(kim, page_of(shopper), name="Ada Lovelace", **RIGHTS)
 
     shopper.refresh_from_db()
     assert (answer.status_code, shopper.name) == (302, "Ada Lovelace")
@@ -54,7 +55,7 @@ def test_who_looks_after_people_changes_nobody_who_works_in_the_back_office(hire
 
 
 def test_who_may_do_everything_gives_rights(staff_client: Client, shopper: User) -> None:
-    answer = staff_client.post(page_of(shopper), form_of(shopper) | RIGHTS)
+    answer = save_form(staff_client, page_of(shopper), **RIGHTS)
 
     shopper.refresh_from_db()
     assert answer.status_code == 302

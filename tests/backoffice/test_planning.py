@@ -18,6 +18,7 @@ from cartsite.models import Message
 from orders.models import Order
 from tests.backoffice.desk import list_of, logged, page_of, said, text_of
 from tests.factories import CalendarFactory, EntryFactory, PoolFactory
+from tests.support.forms import save_form, shown_by
 
 pytestmark = pytest.mark.django_db
 
@@ -256,7 +257,9 @@ def test_sold_days_are_shown_in_bold_and_told_with_a_reason(
     Message.objects.all().delete()
     path = page_of(pottery)
 
-    page = staff_client.post(path, series_form(pottery.calendar, starts="19:00", skipped_days="2026-06-17"))
+    page = staff_client.post(
+        path, series_form(pottery.calendar, starts="19:00", skipped_days="2026-06-17") | shown_by(staff_client, path)
+    )
     without_reason = say_yes(staff_client, path, page)
     untouched = [on(pottery, day).local_start.hour for day in (3, 10, 17, 24)]
     answer = say_yes(staff_client, path, page, note="The room is late.")
@@ -279,7 +282,9 @@ def test_sold_days_are_shown_in_bold_and_told_with_a_reason(
 
 
 def test_prices_are_shown_to_the_penny(staff_client: Client, pottery: Series) -> None:
-    page = staff_client.post(page_of(pottery), series_form(pottery.calendar, price="12"))
+    page = staff_client.post(
+        page_of(pottery), series_form(pottery.calendar, price="12") | shown_by(staff_client, page_of(pottery))
+    )
 
     assert "Price: £0.00, then £12.00" in text_of(page)
 
@@ -290,7 +295,9 @@ def test_a_sold_day_that_leaves_the_plan_is_kept(
     place_order((on(pottery, 10), 2))
     path = page_of(pottery)
 
-    page = staff_client.post(path, series_form(pottery.calendar, skipped_days="2026-06-10\n2026-06-17"))
+    page = staff_client.post(
+        path, series_form(pottery.calendar, skipped_days="2026-06-10\n2026-06-17") | shown_by(staff_client, path)
+    )
     answer = say_yes(staff_client, path, page)
 
     assert "It stays on the calendar by itself" in text_of(page)
@@ -303,7 +310,7 @@ def test_what_was_sold_since_the_preview_is_shown_before_it_is_touched(
     staff_client: Client, pottery: Series, place_order: Callable[..., Order]
 ) -> None:
     path = page_of(pottery)
-    page = staff_client.post(path, series_form(pottery.calendar, starts="19:00"))
+    page = staff_client.post(path, series_form(pottery.calendar, starts="19:00") | shown_by(staff_client, path))
     place_order((on(pottery, 10), 1))
 
     again = say_yes(staff_client, path, page)
@@ -320,7 +327,9 @@ def test_what_is_sold_while_it_is_saved_is_asked_about(
     staff_client: Client, pottery: Series, place_order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = page_of(pottery)
-    page = staff_client.post(path, series_form(pottery.calendar, skipped_days="2026-06-10"))
+    page = staff_client.post(
+        path, series_form(pottery.calendar, skipped_days="2026-06-10") | shown_by(staff_client, path)
+    )
     previews: list[planning.Plan] = []
     preview = planning.preview
 
@@ -353,7 +362,7 @@ def test_other_prices_are_kept_with_the_series(staff_client: Client, pottery: Se
         "price_kinds-0-position": "1",
     }
 
-    staff_client.post(path, series_form(pottery.calendar, **prices))
+    staff_client.post(path, series_form(pottery.calendar, **prices) | shown_by(staff_client, path))
     kind = PriceKind.objects.get()
     prices |= {
         "price_kinds-INITIAL_FORMS": "1",
@@ -361,7 +370,7 @@ def test_other_prices_are_kept_with_the_series(staff_client: Client, pottery: Se
         "price_kinds-0-series": str(pottery.pk),
         "price_kinds-0-archived": "on",
     }
-    staff_client.post(path, series_form(pottery.calendar, **prices))
+    staff_client.post(path, series_form(pottery.calendar, **prices) | shown_by(staff_client, path))
 
     assert (kind.series, kind.price, kind.archived_at) == (pottery, Decimal(5), None)
     assert PriceKind.objects.get().archived_at == NOW
@@ -381,7 +390,9 @@ def test_a_series_that_ends_takes_what_is_unsold_off_the_calendar(
 ) -> None:
     place_order((on(pottery, 24), 1))
 
-    page = staff_client.post(page_of(pottery), series_form(pottery.calendar, archived="on"))
+    page = staff_client.post(
+        page_of(pottery), series_form(pottery.calendar, archived="on") | shown_by(staff_client, page_of(pottery))
+    )
     say_yes(staff_client, page_of(pottery), page)
 
     pottery.refresh_from_db()
@@ -450,13 +461,13 @@ def test_saving_an_entry_as_it_is_shown_changes_nothing(staff_client: Client, zo
     form = typed_into(staff_client.get(page_of(entry)))
 
     answer = staff_client.post(page_of(entry), form)
-    staff_client.post(page_of(entry), form | {"title": "Another name"})
+    staff_client.post(page_of(entry), form | {"title": "Another name"} | shown_by(staff_client, page_of(entry)))
 
     assert answer.status_code == 302, errors_of(answer)
     assert form["starts_at_1"]
     entry.refresh_from_db()
     assert (entry.title, entry.starts_at) == ("Another name", starts_at)
-    before[1][0]["title"] = "Another name"
+    before[1][0] |= {"title": "Another name", "version": 2}
     assert every_value() == before
 
 
@@ -563,7 +574,9 @@ def test_whoever_may_not_change_orders_moves_nothing_that_people_have_places_at(
     earlier = {"starts_at_1": "17:00"}
 
     refused = organiser.post(page_of(sold), typed_into(organiser.get(page_of(sold))) | earlier)
-    series = organiser.post(page_of(pottery), series_form(pottery.calendar, starts="19:00"))
+    series = organiser.post(
+        page_of(pottery), series_form(pottery.calendar, starts="19:00") | shown_by(organiser, page_of(pottery))
+    )
     moved = organiser.post(page_of(unsold), typed_into(organiser.get(page_of(unsold))) | earlier)
 
     assert list(errors_of(refused)) == ["starts_at"]
@@ -775,8 +788,8 @@ def test_fewer_places_than_are_taken_are_said_at_once(
 
     form = typed_into(staff_client.get(page_of(entry))) | {"places": "3"}
     by_entry = said(staff_client.post(page_of(entry), form))
-    by_pool = said(staff_client.post(page_of(entry.pool), {"name": entry.pool.name, "wanted": "2"}))
-    enough = said(staff_client.post(page_of(entry.pool), {"name": entry.pool.name, "wanted": "4"}))
+    by_pool = said(save_form(staff_client, page_of(entry.pool), wanted="2"))
+    enough = said(save_form(staff_client, page_of(entry.pool), wanted="4"))
 
     assert "4 are taken or promised already: it sinks to 3 as they are given back." in by_entry
     assert "4 are taken or promised already: it sinks to 2 as they are given back." in by_pool
