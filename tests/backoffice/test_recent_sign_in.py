@@ -5,17 +5,22 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.contrib import admin
+from django.db.models import Model
 from django.test import Client
 
 from cartsite.models import Case, User
 from orders.models import Order
 from payments import refunds
-from payments.models import Payment, Refund
+from payments.casework import Step
+from payments.desk.order_money import Way
+from payments.models import Movement, Payment, Refund
 from payments.refunds import Wish
 from tests.backoffice.desk import HIDDEN, act, ask_way, list_of, money_page, page_of, say_yes, take_step, text_of
 from tests.cartsite.accounts import code_in_mail, leave_open
 from tests.orders.acts import all_rows
 from tests.payments.records import fresh
+from tests.support.forms import save_form
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -162,11 +167,10 @@ def test_orders_cancelled_from_the_list_ask_first(open_desk: Client, sold: Order
 
 
 def test_another_persons_address_password_and_data_ask_first(open_desk: Client, shopper: User) -> None:
-    form = {"username": "ada", "email": "eve@example.org", "name": "Ada", "is_active": "on"}
     password = {"password1": "battery staple", "password2": "battery staple"}
 
     pages = [
-        open_desk.post(page_of(shopper), form),
+        save_form(open_desk, page_of(shopper), email="eve@example.org"),
         open_desk.post(f"/admin/cartsite/user/{shopper.pk}/password/", password),
         act(open_desk, shopper, "erase", note="She asked for it."),
     ]
@@ -176,6 +180,55 @@ def test_another_persons_address_password_and_data_ask_first(open_desk: Client, 
     assert (kept.email, kept.check_password("correct horse"), kept.erased_at) == ("ada@example.org", True, None)
     answer_page(open_desk, pages[0], password="correct horse")
     assert fresh(shopper).email == "eve@example.org"
+
+
+# --- Whatever is pressed ----------------------------------------------------------------------------------------------
+
+
+def actions_of(*models: type[Model]) -> list[tuple[type[Model], str]]:
+    return [(model, name) for model in models for name in admin.site._registry[model].actions]
+
+
+def money_of_the_shop() -> list[Any]:
+    """What only money's steps change."""
+    return [
+        list(Order.objects.order_by("pk").values_list("pk", "status", "closing_to")),
+        list(Refund.objects.order_by("pk").values_list("pk", "status", "approved_at")),
+        list(Movement.objects.order_by("pk").values_list("pk", flat=True)),
+    ]
+
+
+@pytest.mark.parametrize(("model", "action"), actions_of(Order, Payment, Refund, Case))
+def test_no_action_of_a_list_moves_money_unasked(
+    open_desk: Client, asked: Refund, overpaid: Case, model: type[Model], action: str
+) -> None:
+    row = model._default_manager.get()
+    before = money_of_the_shop()
+
+    act(open_desk, row, action)
+    act(open_desk, row, action, note="A test.")
+
+    assert money_of_the_shop() == before
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_no_step_of_a_case_moves_money_unasked(open_desk: Client, overpaid: Case, step: Step) -> None:
+    before = money_of_the_shop()
+
+    take_step(open_desk, overpaid, step, amount="10.00", note="A test.", approve="on", until="2100-01-01")
+
+    assert money_of_the_shop() == before
+
+
+@pytest.mark.parametrize("way", list(Way))
+def test_no_way_of_moving_an_orders_money_moves_it_unasked(open_desk: Client, sold: Order, way: Way) -> None:
+    line = sold.lines.filter(kind="product").get()
+    before = money_of_the_shop()
+
+    shown = ask_way(open_desk, sold, way, amount="10.00", approve="on", **{f"line_{line.pk}": "1"})
+    say_yes(open_desk, sold, shown)
+
+    assert money_of_the_shop() == before
 
 
 def test_lists_and_searches_ask_nothing(open_desk: Client, sold: Order) -> None:
