@@ -13,7 +13,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import BadRequest, FieldDoesNotExist, PermissionDenied, ValidationError
-from django.db.models import DecimalField, ForeignKey, Model, QuerySet
+from django.db.models import CharField, DecimalField, ForeignKey, Model, QuerySet, TextField
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -28,6 +28,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from cartsite.agreements import Outcome, Repeated
 from cartsite.http import read_key
 from cartsite.models import User
+from cartsite.plain_text import check_line, check_note
 from cartsite.reauthentication import require_recent_sign_in
 
 Row = TypeVar("Row", bound=Model)
@@ -59,6 +60,7 @@ class NoteForm(forms.Form):
         max_length=LONGEST_NOTE,
         help_text=_("Why, without personal data. It stays on record."),
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+        validators=[check_note],
     )
 
 
@@ -229,6 +231,16 @@ class DiscreetMixin:
         return [*(excluded or []), *hidden] if hidden else excluded
 
 
+class PlainTextMixin:
+    """For the admin or the inline of a model: no control characters in what staff write, since much of it is mailed."""
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
+        if isinstance(field, forms.CharField) and isinstance(db_field, (CharField, TextField)):
+            field.validators.append(check_note if isinstance(field.widget, forms.Textarea) else check_line)
+        return field
+
+
 class GuardedList(ChangeList):
     """A list that only its declared filters narrow.
 
@@ -249,7 +261,7 @@ class GuardedList(ChangeList):
         return found
 
 
-class GuardedAdmin(DiscreetMixin, ModelAdmin):
+class GuardedAdmin(DiscreetMixin, PlainTextMixin, ModelAdmin):
     """What every admin of ours is: nothing that is hidden can be found out by filtering, sorting or searching."""
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:

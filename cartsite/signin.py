@@ -18,6 +18,7 @@ from django.utils.crypto import get_random_string
 from django.utils.translation import gettext_lazy as _
 
 from cartsite.models import User
+from cartsite.plain_text import PlainCharField
 
 # The demo's sign-ins are printed in the README, so they must be worth nothing in a real shop: neither the addresses
 # nor, whatever became of those, the password.
@@ -255,6 +256,7 @@ class NameForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = User
         fields = ["name"]
+        field_classes = {"name": PlainCharField}
         labels = {"name": _("Your name")}
         help_texts = {"name": _("It is filled in for you when you order. You may leave it empty.")}
         widgets = {"name": forms.TextInput(attrs={"autocomplete": "name"})}

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.forms import LONGEST_ADDRESS
 from bookings.models import Question
+from cartsite.plain_text import PlainCharField
 from cartsite.templatetags.shop import dated
 from orders.access import read_number
 from orders.attendees import Asked, Guest
@@ -19,18 +20,7 @@ from orders.models import Order, OrderQuerySet
 from orders.quoting import Choices, Quote
 from orders.worth import Place, Some
 
-# Marks that turn the direction of all that follows: after a name with one, a page shows its order number backwards.
-TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
-
 LONGEST_ANSWER = 1000
-
-
-class PlainCharField(forms.CharField):
-    """A line of text in any script, without the marks that would turn the text around it."""
-
-    def to_python(self, value: str | None) -> str | None:
-        """The text as it may be shown among other text."""
-        return super().to_python(value and value.translate(TURNING))
 
 
 class CheckoutForm(forms.Form):
@@ -106,7 +96,7 @@ class ChoicesForm(forms.Form):
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "address-level2"}),
     )
-    postcode = forms.CharField(
+    postcode = PlainCharField(
         label=_("Postcode"),
         max_length=10,
         required=False,
@@ -219,7 +209,9 @@ def _answer_field(question: Question) -> forms.Field:
     if question.kind == Question.Kind.TEXT:
         errors = {"required": _("Please answer this.")}
         widget = forms.TextInput(attrs={"autocomplete": "off"})
-        return PlainCharField(**shared, max_length=LONGEST_ANSWER, error_messages=errors, widget=widget)
+        return PlainCharField(
+            **shared, max_length=LONGEST_ANSWER, takes_mailboxes=True, error_messages=errors, widget=widget
+        )
     errors = {"required": _("Please choose an answer."), "invalid_choice": _("Please choose one of these.")}
     select = forms.Select(attrs={"autocomplete": "off"})
     return forms.ChoiceField(**shared, choices=_answers_to(question), error_messages=errors, widget=select)

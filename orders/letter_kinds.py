@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from bookings.models import Booking, Entry
 from cartsite.models import Case, Message, kind_of
+from cartsite.plain_text import for_mail
 from orders import calendar_files, told
 from orders.models import LineAllocation, Order, OrderEvent, OrderLine
 from orders.offers import CollectionSlot
@@ -41,7 +42,7 @@ class Kind:
     name: str | Promise  # to staff
     subject: str | Promise
     why_not: Callable[[Order, str], str]  # why it must not be sent; nothing if all it says is so
-    # For its templates, besides order and contact; also another subject, where it is a special case.
+    # For its templates, besides order and greeting; also another subject, where it is a special case.
     facts: Callable[[Order, str], dict[str, Any]]
     files: Callable[[Order], dict[str, str]] = lambda _order: {}  # calendar files by their method
     example: Callable[[Order], str] = lambda _order: ""  # the occurrence that staff are shown; raises NotNeeded
@@ -61,13 +62,23 @@ def _all_of_it(order: Order, _occurrence: str = "") -> dict[str, Any]:
         "extras": extras,
         "has_tickets": any(each.codes for each in lines),
         "slots": [(slot, told.window(slot.local_start, slot.local_end)) for slot in _slots_of(extras)],
-        "address": getattr(order, "address", None) if any(line.zone for line in extras) else None,
+        "brought": _brought(order) if any(line.zone for line in extras) else None,
         "taxes": _taxes_of(order),
     }
 
 
 def _slots_of(fees: Iterable[OrderLine]) -> list[CollectionSlot]:
     return [line.slot for line in fees if line.slot]
+
+
+def _brought(order: Order) -> dict[str, str] | None:
+    """Where the goods are brought, in one line, and what the driver was told; None if neither may be mailed."""
+    address = getattr(order, "address", None)
+    if address is None:
+        return None
+    parts = [order.contact.name, address.street, address.town, address.postcode]
+    where = ", ".join(filter(None, map(for_mail, parts)))
+    return {"where": where, "instructions": for_mail(address.instructions)} if where else None
 
 
 def _taxes_of(order: Order) -> list[tuple[str, Decimal]]:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from cartsite import staging
 from cartsite.models import Message
+from cartsite.plain_text import for_mail, without_controls
 from orders.letter_kinds import KINDS, Kind, NotNeeded, mail_of
 from orders.models import Order
 
@@ -27,14 +28,15 @@ def compose(order: Order, message: Message) -> EmailMultiAlternatives:
         raise NotNeeded(why_not)
     facts = {"subject": kind.subject, **kind.facts(order, message.occurrence)}
     facts["subject"] %= {"number": order.number}
-    context = {"order": order, "contact": order.contact, **facts}
+    context = {"order": order, "greeting": greet(order.contact.name), **facts}
     mail = EmailMultiAlternatives(
         subject=context["subject"],
         body=tidy(render_to_string(f"orders/email/{message.kind}.txt", context)),
         to=[order.contact.email],
         headers={"Message-ID": f"<{message.uuid}@{urlsplit(settings.PUBLIC_URL).hostname}>"},
     )
-    mail.attach_alternative(render_to_string(f"orders/email/{message.kind}.html", context), "text/html")
+    html = without_controls(render_to_string(f"orders/email/{message.kind}.html", context))
+    mail.attach_alternative(html, "text/html")
     if order.is_test:
         staging.mark(mail)
     for method, text in kind.files(order).items():
@@ -53,8 +55,15 @@ def preview(order: Order, name: str) -> EmailMultiAlternatives:
 
 
 def tidy(text: str) -> str:
-    """The text without the blank lines that a template's tags leave behind."""
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
+    """The text without control characters, and without the blank lines that a template's tags leave behind."""
+    lines = without_controls(text.replace("\r\n", "\n"))
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", lines)).strip() + "\n"
+
+
+def greet(name: str) -> str:
+    """How a mail begins. A name that could pass for more than a name is left out."""
+    shown = for_mail(name)
+    return _("Dear %(name)s,") % {"name": shown} if shown else _("Hello,")
 
 
 def _calendar_part(order: Order, method: str, text: str) -> MIMEText:

@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy
 from bookings import waiting
 from bookings.models import Waiter
 from cartsite.models import Message
-from orders.letters import NotNeeded, tidy
+from cartsite.plain_text import without_controls
+from orders.letters import NotNeeded, greet, tidy
 from orders.told import window
 
 # Whoever reads of an offer with so little time left cannot take it.
@@ -46,7 +47,8 @@ def compose(waiter: Waiter, message: Message) -> EmailMultiAlternatives:
         to=[waiter.email],
         headers={"Message-ID": f"<{message.uuid}@{urlsplit(settings.PUBLIC_URL).hostname}>"},
     )
-    mail.attach_alternative(render_to_string(f"bookings/email/{message.kind}.html", context), "text/html")
+    html = without_controls(render_to_string(f"bookings/email/{message.kind}.html", context))
+    mail.attach_alternative(html, "text/html")
     return mail
 
 
@@ -55,6 +57,7 @@ def _facts(waiter: Waiter) -> dict[str, object]:
     entry = waiter.entry
     return {
         "waiter": waiter,
+        "greeting": greet(waiter.name),
         "entry": entry,
         "when": window(entry.local_start, entry.local_end),
         "zone": entry.calendar.zone,

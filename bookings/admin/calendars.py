@@ -11,10 +11,11 @@ from unfold.admin import StackedInline
 from bookings.admin.asking import ArchivableForm
 from bookings.admin.attendees import QuestionForm
 from bookings.models import Calendar, Entry, Question, Resource
+from cartsite.backoffice import PlainTextMixin
 from cartsite.editing import EditedAdmin, EditedInline
 
 
-class QuestionInline(EditedInline, StackedInline):
+class QuestionInline(EditedInline, PlainTextMixin, StackedInline):
     """What is asked about everybody who comes; a question of one series alone is made on a page of its own."""
 
     model = Question

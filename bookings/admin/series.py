@@ -15,7 +15,7 @@ from bookings.admin.asking import ArchivableForm, AskingAdmin, Changed, Refused,
 from bookings.admin.fields import WEEKDAYS, DayField, DaysField, HourInput, WeekdaysField
 from bookings.models import Pool, PriceKind, Series
 from bookings.planning import CannotPlan, Fate, Plan
-from cartsite.backoffice import RecordAdmin, log, person_of
+from cartsite.backoffice import PlainTextMixin, RecordAdmin, log, person_of
 from cartsite.editing import EditedInline
 from orders import rescheduling
 from orders.rescheduling import CannotReschedule
@@ -31,7 +31,7 @@ class PriceKindForm(ArchivableForm):
         fields = ["name", "note", "price", "position"]
 
 
-class PriceKindInline(EditedInline, TabularInline):
+class PriceKindInline(EditedInline, PlainTextMixin, TabularInline):
     model = PriceKind
     form = PriceKindForm
     fields = ["name", "note", "price", "position", "archived"]

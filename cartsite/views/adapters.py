@@ -25,6 +25,7 @@ from cart.visitors import set_cart_cookie, token_of
 from cartsite import cookies
 from cartsite.limits import give_back_try, network_of, take_try
 from cartsite.models import User
+from cartsite.plain_text import for_mail
 from cartsite.signin import account_named, cut_loose, may_sign_in, new_username
 from cartsite.sorry import mail_is_down
 from orders.services import take_over_guest_orders
@@ -210,7 +211,7 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
         """A new person, by what the service tells; a name of their own choice at the service is not one here."""
         user: User = sociallogin.user
         user.email = str(data.get("email") or "").lower()
-        user.name = str(data.get("name") or "")[:200]
+        user.name = for_mail(str(data.get("name") or "")[:200])[:200]
         return user
 
     def authenticate_by_email(self, sociallogin: SocialLogin) -> tuple[User, str] | None:

@@ -18,6 +18,7 @@ from unfold.widgets import (
 )
 
 from cartsite.backoffice import LONGEST_NOTE
+from cartsite.plain_text import check_note
 
 PENNY = Decimal("0.01")
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
@@ -54,6 +55,7 @@ def reason_field(*, required: bool = True) -> forms.CharField:
         required=required,
         help_text=_("Without personal data: it stays on record."),
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+        validators=[check_note],
     )
 
 

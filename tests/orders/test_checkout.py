@@ -232,7 +232,7 @@ def test_sumup_that_says_no_leads_to_the_order_with_a_button(
         ("name", "", "Please tell us your name."),
         ("name", "   ", "Please tell us your name."),
         ("name", "x" * 201, "at most 200 characters"),
-        ("name", "a\x00b", "Null characters are not allowed"),
+        ("name", "a\x00b", "a character in this that cannot be shown"),
         ("email", "", "Please tell us where the confirmation may go."),
         ("email", "grace", "This is not an e-mail address"),
         ("email", "grace@mail.example\nBcc: all@mail.example", "This is not an e-mail address"),
