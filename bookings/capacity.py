@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Value
+from django.db.models import F, Q, Sum, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -48,6 +49,14 @@ class SoldOut(Exception):
         super().__init__(f"No room in pools {sorted(self.pools)}")
 
 
+class HeldByOneNetwork(Exception):
+    """A visitor's network holds more of a pool (by primary key) than the `most` that one may without having paid."""
+
+    def __init__(self, pool: int, most: int) -> None:
+        self.pool, self.most = pool, most
+        super().__init__(f"At most {most} of pool {pool}")
+
+
 def _change_pools(statement: str, quantities: Mapping[int, int]) -> set[int]:
     """Run TAKE or RETURN for a quantity per pool; the primary keys that it tells."""
     with connection.cursor() as cursor:
@@ -82,39 +91,73 @@ def cart_hold_ends(claimed_at: datetime | None = None) -> datetime:
 
 
 @transaction.atomic
-def claim_all(requests: Sequence[tuple[int, int]], until: datetime | None) -> list[Hold]:
-    """Take quantities out of pools (by primary key), or raise SoldOut and take nothing; a new hold for each request."""
+def claim_all(requests: Sequence[tuple[int, int]], until: datetime | None, *, network: str = "") -> list[Hold]:
+    """Take quantities out of pools (by primary key), or raise SoldOut and take nothing; a new hold for each request.
+
+    `network` is whose they are (`check_network`).
+    """
     if not requests:
         return []
     wanted: Counter[int] = Counter()
     for pool, quantity in requests:
         wanted[pool] += quantity
     _take(wanted)
-    return Hold.objects.bulk_create(Hold(pool_id=pool, quantity=n, until=until) for pool, n in requests)
+    return Hold.objects.bulk_create(
+        Hold(pool_id=pool, quantity=n, until=until, network=network) for pool, n in requests
+    )
 
 
-def claim(pool: int, quantity: int, until: datetime | None) -> Hold:
+def claim(pool: int, quantity: int, until: datetime | None, *, network: str = "") -> Hold:
     """Take a quantity out of one pool (by primary key), or raise SoldOut; never more than there is."""
-    return claim_all([(pool, quantity)], until)[0]
+    return claim_all([(pool, quantity)], until, network=network)[0]
 
 
 @transaction.atomic
-def resize(hold: Hold, quantity: int) -> Hold:
+def resize(hold: Hold, quantity: int, *, network: str = "") -> Hold:
     """Make a cart's hold fit a quantity: claim what is missing, or raise SoldOut; give back the rest.
 
-    It lasts 15 minutes from now at least, as far as its hour goes, and never shorter than before.
+    A hold that grows becomes that of the visitor's `network` (`check_network`). It lasts 15 minutes from now at least,
+    as far as its hour goes, and never shorter than before.
     """
     hold = Hold.objects.select_for_update(no_key=True).get(pk=hold.pk)
     if quantity > hold.quantity:
         _take({hold.pool_id: quantity - hold.quantity}, sparing=hold.pk)
+        hold.network = network or hold.network
     elif quantity < hold.quantity:
         _return({hold.pool_id: hold.quantity - quantity})
     if not hold.quantity or hold.is_over:  # it starts a new hour
         hold.claimed_at, hold.until = timezone.now(), None
     ends = cart_hold_ends(hold.claimed_at)
     hold.quantity, hold.until = quantity, max(hold.until or ends, ends)
-    hold.save(update_fields=["quantity", "until", "claimed_at"])
+    hold.save(update_fields=["quantity", "until", "claimed_at", "network"])
     return hold
+
+
+def check_network(pool: int, network: str) -> None:
+    """Raise HeldByOneNetwork if a network (`cartsite.limits.network_key`) holds more of a pool (by primary key) than
+    one may without having paid.
+
+    Call it after the claim and in its transaction: it locks the pool, so that claims are judged one after another. It
+    reads that network's own holds, and no others.
+    """
+    if not network:
+        return
+    (size,) = Pool.objects.select_for_update(no_key=True).values_list("capacity").get(pk=pool)
+    if size is None:
+        return
+    around = Hold.objects.live().filter(pool=pool, network__startswith=f"{network.partition('.')[0]}.")
+    lasting = around.exclude(network="").filter(Q(until=None) | Q(until__gt=timezone.now()))
+    near = Sum("quantity", filter=Q(network=network), default=0)
+    held = lasting.aggregate(near=near, wide=Sum("quantity", default=0))
+    most = max(size * settings.UNPAID_PERCENT // 100, settings.UNPAID_ALWAYS)
+    if held["near"] > most or held["wide"] > max(most + most // 2, 2 * settings.UNPAID_ALWAYS):
+        raise HeldByOneNetwork(pool, most)
+
+
+def name_network(holds: Iterable[int], network: str) -> None:
+    """Write down whose network has just claimed these holds (by primary key)."""
+    if network:
+        Hold.objects.filter(pk__in=holds).update(network=network)
 
 
 def renew(holds: Iterable[int]) -> int:
@@ -155,13 +198,14 @@ def hand_to_cart(hold: Hold, promised: datetime) -> None:
 def join(into: Hold, other: Hold) -> None:
     """Move what `other` holds into `into`, a hold of the same pool; the first claim's time survives.
 
-    Both must be locked. What the pool counts does not change.
+    Both must be locked. What the pool counts does not change. The larger one's network has all of it.
     """
+    into.network, other.network = max(into, other, key=lambda hold: hold.quantity).network, ""
     into.claimed_at = min((hold.claimed_at for hold in (into, other) if hold.quantity), default=into.claimed_at)
     if into.until is not None:  # the younger one's time may end after the older one's hour
         into.until = min(into.until, into.claimed_at + LONGEST_CART_HOLD)
     into.quantity, other.quantity = into.quantity + other.quantity, 0
-    Hold.objects.bulk_update([into, other], ["quantity", "claimed_at", "until"])
+    Hold.objects.bulk_update([into, other], ["quantity", "claimed_at", "until", "network"])
 
 
 def follow(entry: int, left: Pool, there: Pool) -> None:
@@ -182,7 +226,13 @@ def divide(hold: Hold, quantity: int) -> Hold:
         raise ValueError(f"{quantity} of a hold of {hold.quantity}")
     hold.quantity -= quantity
     hold.save(update_fields=["quantity"])
-    return Hold.objects.create(pool_id=hold.pool_id, quantity=quantity, until=hold.until, claimed_at=hold.claimed_at)
+    return Hold.objects.create(
+        pool_id=hold.pool_id,
+        quantity=quantity,
+        until=hold.until,
+        claimed_at=hold.claimed_at,
+        network=hold.network,
+    )
 
 
 def give_back(holds: Iterable[int]) -> int:
@@ -219,7 +269,7 @@ def _give_back(holds: HoldQuerySet, *, patient: bool) -> int:
     freed: Counter[int] = Counter()
     for hold in rows:
         freed[hold.pool_id] += hold.quantity
-    Hold.objects.filter(pk__in=[hold.pk for hold in rows]).update(quantity=0)
+    Hold.objects.filter(pk__in=[hold.pk for hold in rows]).update(quantity=0, network="")
     _return(freed)
     return len(rows)
 
@@ -233,7 +283,7 @@ def split(holds: Iterable[int]) -> dict[int, list[Hold]]:
         for hold in whole.values()
         for _ in range(hold.quantity)
     )
-    Hold.objects.filter(pk__in=whole).update(quantity=0)
+    Hold.objects.filter(pk__in=whole).update(quantity=0, network="")
     parts = iter(ones)
     return {pk: [next(parts) for _ in range(hold.quantity)] for pk, hold in whole.items()}
 

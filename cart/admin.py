@@ -55,7 +55,7 @@ class CartAdmin(RecordAdmin):
     list_select_related = ["user"]
     search_fields = ["=uuid", "user__username", "user__email"]
     list_filter = ["ordered_at", "created_at"]
-    exclude = ["token_hash"]
+    exclude = ["token_hash", "network"]
     inlines = [CartItemInline]
     ordering = ["-pk"]
 

@@ -51,6 +51,25 @@ def check_growth(item: CartItem) -> None:
         raise _not_ones_turn(item.thing)
 
 
+def _check_network(item: CartItem, network: str) -> None:
+    """Raise Unavailable if the visitor's network holds more places unpaid than one may."""
+    try:
+        capacity.check_network(item.thing.pool_id or 0, network)
+    except capacity.HeldByOneNetwork as held:
+        raise Unavailable(say_held_by_one_network(item.title, held.most)) from None
+
+
+def say_held_by_one_network(title: str, most: int) -> str:
+    """Why a visitor may not hold more places, though there are some left."""
+    return ngettext(
+        "We keep at most %(most)d unpaid place at %(title)s for one internet connection. "
+        "Please pay for what you have first, or try again in a quarter of an hour.",
+        "We keep at most %(most)d unpaid places at %(title)s for one internet connection. "
+        "Please pay for what you have first, or try again in a quarter of an hour.",
+        most,
+    ) % {"most": most, "title": title}
+
+
 def _too_few(thing: Product | Entry) -> Unavailable:
     """Why there is not enough of it, in words for the shopper."""
     free = Pool.objects.get(pk=thing.pool_id or 0).free
@@ -190,14 +209,16 @@ def fit_hold(item: CartItem, quantity: int) -> Hold:
     SoldOut if there is no room, Unavailable if the line may not grow; the hold is as it was then.
     """
     held = item.hold.quantity if item.hold else 0
+    network = item.cart.network if item.entry_id else ""  # what may be delivered is not held to a network's share
     if item.hold is None:
-        hold = capacity.claim(item.thing.pool_id or 0, quantity, capacity.cart_hold_ends())
+        hold = capacity.claim(item.thing.pool_id or 0, quantity, capacity.cart_hold_ends(), network=network)
     else:
-        hold = capacity.resize(item.hold, quantity)
+        hold = capacity.resize(item.hold, quantity, network=network)
         if hold.claimed_at != item.hold.claimed_at:  # it was over, or given back since it was read
             held = 0
     if quantity > held:
         check_growth(item)
+        _check_network(item, network)
         item.newly_held += quantity - held
     return hold
 
@@ -290,14 +311,14 @@ def _put_again(basket: Basket, cart: Cart, thing: Product | Entry, quantity: int
     item, saved = line_for(basket, cart, thing, price_kind)
     wish = min(max(quantity, item.quantity), MOST_PER_LINE)
     allowed = max(min(wish, _most_allowed(basket, item)), item.quantity)
-    if allowed and not _can_have(item, allowed):
+    refusal = _have(item, allowed) if allowed else ""
+    if refusal:
         fewer = min(allowed, _most_of(item))
-        if fewer > item.quantity:
-            _can_have(item, fewer)
+        refusal = _have(item, fewer) if fewer > item.quantity else refusal
     if saved is not None:
         saved.delete()
     if item.quantity < allowed:
-        return _how_many_came(item)
+        return _how_many_came(item) if item.quantity else refusal
     return "" if allowed == wish else caps.say_too_many(item, wish, basket.items)
 
 
@@ -313,13 +334,13 @@ def _most_allowed(basket: Basket, item: CartItem) -> int:
     return MOST_PER_LINE if room is None else room
 
 
-def _can_have(item: CartItem, quantity: int) -> bool:
-    """Whether the line could be made so many; if not, nothing has changed."""
+def _have(item: CartItem, quantity: int) -> str:
+    """Make the line so many. If that cannot be, nothing has changed, and the sentence says why."""
     try:
         _set_quantity(item, quantity)
-    except Unavailable:
-        return False
-    return True
+    except Unavailable as unavailable:
+        return str(unavailable)
+    return ""
 
 
 def _most_of(item: CartItem) -> int:
@@ -331,9 +352,7 @@ def _most_of(item: CartItem) -> int:
 
 
 def _how_many_came(item: CartItem) -> str:
-    """Why a thing that was ordered before came in a smaller number, or not at all."""
-    if not item.quantity:
-        return _("%(title)s is sold out.") % {"title": item.thing.title}
+    """Why a thing that was ordered before came in a smaller number."""
     return ngettext(
         "There is only %(n)d of %(title)s: that is in your basket.",
         "There are only %(n)d of %(title)s: those are in your basket.",

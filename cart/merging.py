@@ -199,8 +199,8 @@ def _take_over(cart: Cart, other: Cart, lines: list[CartItem]) -> None:
     _set_aside(cart, _saved(theirs), [line for line in _saved(there) if line.cart_id == cart.pk])
     active = _active(theirs)
     CartItem.objects.filter(pk__in=[line.pk for line in active]).delete()
-    other.merged_into = cart
-    other.save(update_fields=["merged_into"])
+    other.merged_into, other.network = cart, ""
+    other.save(update_fields=["merged_into", "network"])
     merge(cart, [Line(*line.key, line.quantity, line.hold, line.seen_price) for line in active])
 
 

@@ -122,6 +122,8 @@ class Cart(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE)
     created_at = models.DateTimeField(auto_now_add=True)
     ordered_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Where it was last changed from (`cartsite.limits.network_key`), while it is open.
+    network = models.CharField(max_length=41, default="", db_default="", editable=False)
     merged_into = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.CASCADE, related_name="+", editable=False
     )

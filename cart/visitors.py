@@ -48,12 +48,25 @@ def even_if_emptied(request: HttpRequest, basket: services.Basket) -> services.B
 
 def find_cart_for(request: HttpRequest) -> Cart | None:
     """The visitor's cart, locked, if they have one; call it inside a transaction."""
-    return services.find_cart(token_of(request), user_of(request))
+    cart = services.find_cart(token_of(request), user_of(request))
+    if cart is not None:
+        _note_network(request, cart)
+    return cart
 
 
 def open_cart_for(request: HttpRequest) -> tuple[Cart, str | None]:
     """The visitor's cart, locked, and its token if it is new; call it inside a transaction."""
-    return services.open_cart(token_of(request), user_of(request))
+    cart, token = services.open_cart(token_of(request), user_of(request))
+    _note_network(request, cart)
+    return cart, token
+
+
+def _note_network(request: HttpRequest, cart: Cart) -> None:
+    """Write down whose network claims what the cart claims next."""
+    network = limits.network_key(request)
+    if cart.network != network:
+        cart.network = network
+        cart.save(update_fields=["network"])
 
 
 def check_places(request: HttpRequest, places: int) -> None:

@@ -3,11 +3,15 @@
 import hashlib
 import ipaddress
 import json
+import logging
 from contextlib import suppress
 
 from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
+
+logger = logging.getLogger(__name__)
 
 
 def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -75,3 +79,46 @@ def _count(key: str, cost: int, most: int, seconds: int) -> bool:
     except ValueError:  # it ran out between the two calls
         return True
     return False
+
+
+# --- Whose network holds what is not paid yet -------------------------------------------------------------------------
+
+# Networks that no visitor comes from: who seems to came through a proxy that TRUSTED_PROXIES does not name.
+INSIDE = [
+    ipaddress.ip_network(network)
+    for network in (
+        *("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"),
+        *("::1/128", "fc00::/7", "fe80::/10"),
+    )
+]
+_warned: set[str] = set()
+
+
+def network_key(request: HttpRequest) -> str:
+    """A pseudonym of the visitor's network, after one of the wider network around it: `wider.network`.
+
+    An IPv4 address is both; of an IPv6 address they are its /48 and its /64. Empty if the visitor is not to be told
+    from others by it: on this machine in the demo, and where all visitors would share one address.
+    """
+    address = request.META.get("REMOTE_ADDR", "")
+    if settings.LIMITS_SPARE_LOOPBACK and _is_loopback(address):
+        return ""
+    parsed = _parse(address)
+    if parsed is None or any(parsed in network for network in INSIDE):
+        _warn_of_insider(address)
+        return ""
+    lengths = (32, 32) if parsed.version == 4 else (48, 64)
+    around = (str(ipaddress.ip_network((parsed, length), strict=False)) for length in lengths)
+    return ".".join(salted_hmac("network of holds", network).hexdigest()[:20] for network in around)
+
+
+def _warn_of_insider(address: str) -> None:
+    """Log once that a visitor's network cannot be told."""
+    if address in _warned:
+        return
+    _warned.add(address)
+    logger.warning(
+        "A visitor comes from %s, which is no public address, so what one network may hold unpaid is not limited. If a "
+        "proxy has that address, add it to TRUSTED_PROXIES.",
+        address or "a socket",
+    )

@@ -558,6 +558,12 @@ LIMITS = {
     "waiting": (20, 600),
 }
 LIMITS_SPARE_LOOPBACK = DEMO
+# How many places of one entry a network (an IPv4 address, an IPv6 /64) may hold at a time without having paid: a share
+# of all its places, but always so many. An IPv6 /48 may hold half as much again, but always twice as many.
+UNPAID_PERCENT = read(env.int, "UNPAID_PERCENT", default=50)
+check("UNPAID_PERCENT", 1 <= UNPAID_PERCENT <= 100, "must be a number from 1 to 100, which sets no limit")
+UNPAID_ALWAYS = read(env.int, "UNPAID_ALWAYS", default=10)
+check("UNPAID_ALWAYS", UNPAID_ALWAYS >= 1, "must be a number of places, at least 1")
 # Which wording of the terms (templates/orders/terms.html) shoppers accept: change it with every change of the text.
 TERMS_VERSION = "2026-11"
 # How long before a booked entry its shopper is reminded of it.

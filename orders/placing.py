@@ -13,6 +13,7 @@ from bookings import capacity, waiting
 from bookings.availability import Held, held_in
 from bookings.models import Hold, Pool
 from cart.basket import hold_still
+from cart.filling import say_held_by_one_network
 from cart.models import Cart, CartItem, hash_token
 from cart.services import Basket, carry_saved_over
 from cartsite.models import User
@@ -76,6 +77,8 @@ def place(
     holds = _hold_everything(quote)
     order = _write_order(quote, holds, guests, user)
     carry_saved_over(quote.basket, token)
+    if quote.basket.items[0].cart.network:
+        cart.update(network="")  # the holds know it for as long as they are not paid
     OrderContact.objects.create(order=order, name=name, email=email)
     if quote.is_delivered:
         DeliveryAddress.objects.create(order=order, **_address_of(quote))
@@ -151,19 +154,38 @@ def _hold_everything(quote: Quote) -> dict[int, Hold]:
     scarce = {n: line for n, line in enumerate(quote.lines) if line.pool_id is not None and n not in fitting}
     # What lapsed belongs to those who wait, whether or not a sweep has taken it from the basket.
     unheld = [*scarce.values(), *(quote.lines[n] for n, hold in fitting.items() if hold.is_over)]
-    if stale := [hold for hold in held.values() if hold not in fitting.values() and hold.quantity]:
-        # What is freed may come after what is claimed: all pools by primary key, so that no two wait for each other.
-        capacity.lock_pools({hold.pool_id for hold in stale} | {line.pool_id or 0 for line in scarce.values()})
+    stale = [hold for hold in held.values() if hold not in fitting.values() and hold.quantity]
+    if late := [*stale, *(hold for hold in fitting.values() if hold.is_over)]:
+        # What is freed or looked at may come after what is claimed: all pools by primary key, so that no two wait for
+        # each other.
+        capacity.lock_pools({hold.pool_id for hold in late} | {line.pool_id or 0 for line in scarce.values()})
+    if stale:
         capacity.give_back(hold.pk for hold in stale)
     capacity.keep(hold.pk for hold in fitting.values())
     try:
         claimed = capacity.claim_all([(line.pool_id or 0, line.quantity) for line in scarce.values()], until=None)
         waiting.refuse_if_queued([line.pool_id or 0 for line in unheld if line.item and line.item.entry_id])
+        _check_network(quote, unheld, dict(zip(scarce, claimed, strict=True)))
     except capacity.SoldOut as sold_out:
         left = _left_in(sold_out.pools)
         gone = [_say_gone(line, left) for line in unheld if line.pool_id in sold_out.pools]
         raise CannotPlace(*gone) from None
     return fitting | dict(zip(scarce, claimed, strict=True))
+
+
+def _check_network(quote: Quote, lines: Sequence[Line], claimed: Mapping[int, Hold]) -> None:
+    """Raise CannotPlace if these lines are more places than the basket's network may hold unpaid.
+
+    `claimed` are the holds that were claimed for the order just now, by the positions of their lines.
+    """
+    network = quote.basket.items[0].cart.network
+    places = {line.pool_id or 0: line.title for line in lines if line.item and line.item.entry_id}
+    capacity.name_network([hold.pk for hold in claimed.values() if hold.pool_id in places], network)
+    for pool, title in sorted(places.items()):
+        try:
+            capacity.check_network(pool, network)
+        except capacity.HeldByOneNetwork as held:
+            raise CannotPlace(say_held_by_one_network(title, held.most)) from None
 
 
 def _held_for(line: Line, held: dict[int, Hold]) -> Hold | None:

@@ -112,4 +112,5 @@ class HoldAdmin(RecordAdmin):
     list_select_related = ["pool"]
     search_fields = ["pool__name", "=uuid"]
     list_filter = ["until"]
+    exclude = ["network"]
     ordering = ["-pk"]

@@ -78,6 +78,8 @@ class Hold(models.Model):
     quantity = models.PositiveIntegerField()
     until = models.DateTimeField(null=True, blank=True)
     claimed_at = models.DateTimeField(default=timezone.now)
+    # Who holds places of an entry without having paid (`cartsite.limits.network_key`), until they are paid or freed.
+    network = models.CharField(max_length=41, default="", db_default="", editable=False)
 
     objects = HoldQuerySet.as_manager()
 
@@ -86,6 +88,12 @@ class Hold(models.Model):
         indexes = [
             models.Index(fields=["pool", "until"], condition=Q(quantity__gt=0), name="hold_live_by_pool"),
             models.Index(fields=["until"], condition=Q(quantity__gt=0, until__isnull=False), name="hold_live_by_until"),
+            models.Index(
+                fields=["pool", "network"],
+                opclasses=["int8_ops", "varchar_pattern_ops"],
+                condition=Q(quantity__gt=0) & ~Q(network=""),
+                name="hold_unpaid_by_network",
+            ),
         ]
 
     def __str__(self) -> str:
