@@ -153,6 +153,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "cartsite.charsets.refuse_unreadable",
     "allauth.account.middleware.AccountMiddleware",
     "cartsite.views.reauthentication.AskAgain",
     "payments.page_calls.limit_page_calls",

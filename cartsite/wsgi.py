@@ -4,5 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from cartsite.charsets import defuse
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cartsite.settings")
-application = get_wsgi_application()
+application = defuse(get_wsgi_application())
