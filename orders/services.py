@@ -291,6 +291,14 @@ def _settle_goods(hold: Hold, kind: str, quantity: int) -> None:
 
 
 @transaction.atomic
+def record_goods(order: Order, facts: Iterable[tuple[OrderLine, str, int]], *, by: User) -> None:
+    """Write down what became of an order's goods: of which line, what, and of how many. Raises CannotRecord."""
+    _lock_all_it_holds(lock(order.pk))
+    for line, kind, quantity in facts:
+        record_fact(line, kind, quantity, by=by)
+
+
+@transaction.atomic
 def collect_rest(line: OrderLine, *, by: User) -> bool:
     """What is still to be collected of a line was; False if nothing was, or its order is not confirmed."""
     order = lock(line.order_id)

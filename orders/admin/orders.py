@@ -18,6 +18,7 @@ from cartsite import agreements
 from cartsite.backoffice import RecordAdmin, RecordInline, log, may_erase, path_of, person_of
 from cartsite.templatetags.shop import in_words
 from orders import privacy, services
+from orders.admin.goods import GoodsPage, list_open_goods
 from orders.admin.mail import MailPages, list_mail
 from orders.models import DeliveryAddress, LineAllocation, LineFact, Order, OrderContact, OrderEvent, OrderLine
 from payments import cancelling, giving_back, ledger, releasing, sweeping
@@ -65,7 +66,7 @@ class EventInline(RecordInline):
 
 
 @admin.register(Order)
-class OrderAdmin(MailPages, RecordAdmin):
+class OrderAdmin(GoodsPage, MailPages, RecordAdmin):
     list_display = ["number", "shown_status", "shown_total", "shown_money", "who", "placed_at", "closing_to"]
     list_filter = ["status", "placed_at", "closing_to", "is_test"]
     search_fields = ["number", "contact__name", "contact__email", "lines__title"]
@@ -201,6 +202,7 @@ class OrderAdmin(MailPages, RecordAdmin):
         """The order, with its money in words above it, and its mail."""
         order = self.get_object(request, object_id)
         more = _tell_about(order) | {"mails": list_mail(order)} if order else {}
+        more["has_goods"] = bool(order and list_open_goods(order))
         more["buttons"] = [("erase_contact", _("Erase who ordered"))] if order and _is_known(request, order) else []
         return super().change_view(request, object_id, form_url, (extra_context or {}) | more)
 
