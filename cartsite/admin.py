@@ -22,9 +22,10 @@ from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from cartsite import mail_on_request
 from cartsite.backoffice import GuardedAdmin, RecordAdmin, WithPages, age_of, log, may_erase, path_of, person_of
 from cartsite.editing import EditedAdmin
-from cartsite.models import Case, Message, User
+from cartsite.models import Case, Message, Suppression, User
 from cartsite.reauthentication import require_recent_sign_in
 from cartsite.templatetags.shop import in_words
 from orders import privacy
@@ -174,6 +175,34 @@ class MessageAdmin(RecordAdmin):
                 due += 1
         words = ngettext("%(n)d mail will be sent in a moment.", "%(n)d mails will be sent in a moment.", due)
         self.say(request, words, due)
+
+
+@admin.register(Suppression)
+class SuppressionAdmin(RecordAdmin):
+    """Found by typing the address, of which only a hash is kept."""
+
+    list_display = ["__str__", "since"]
+    search_fields = ["=address_hash"]
+    search_help_text = _("The whole e-mail address. The list shows only what is kept of it.")
+    ordering = ["-since"]
+    actions = ["lift"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        typed = mail_on_request.hash_of(search_term) if "@" in search_term else search_term
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, typed)
+        return found
+
+    @admin.action(description=_("Write to them again"), permissions=["change"])
+    def lift(self, request: HttpRequest, suppressed: QuerySet[Suppression]) -> None:
+        """Codes and links may be sent there again: its owner has asked for that."""
+        rows = list(suppressed)
+        for row in rows:
+            log(request, row, "Written to again")
+            mail_on_request.lift(row.address_hash)
+        words = ngettext("%(n)d address is written to again.", "%(n)d addresses are written to again.", len(rows))
+        self.say(request, words, len(rows))
 
 
 # --- Cases ------------------------------------------------------------------------------------------------------------

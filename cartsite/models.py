@@ -324,6 +324,35 @@ class Agreement(models.Model):
         return self.step
 
 
+class Suppression(models.Model):
+    """An address whose owner wants no more of the mail that anybody can ask for; see `cartsite.mail_on_request`."""
+
+    address_hash = models.CharField(max_length=32, unique=True, editable=False)
+    since = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("address that wants no mail")
+        verbose_name_plural = _("addresses that want no mail")
+
+    def __str__(self) -> str:
+        return self.address_hash[:8]
+
+
+class MailCount(models.Model):
+    """How much of the mail that anybody can ask for went to an address on one day (UTC)."""
+
+    address_hash = models.CharField(max_length=32)
+    day = models.DateField()
+    sent = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["address_hash", "day"], name="mail_counted_once_a_day")]
+        indexes = [models.Index(fields=["day"], name="mail_counts_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.address_hash[:8]}: {self.sent}"
+
+
 class Heartbeat(models.Model):
     """When a kind of process was last heard of: one row each, written every 15 seconds."""
 

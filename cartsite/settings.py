@@ -533,6 +533,7 @@ CELERY_BEAT_SCHEDULE = {
     "tell of the cases that were opened": _every(60, "cartsite.tasks.tell_of_cases"),
     "delete sessions that are over": _every(6 * 60 * 60, "cartsite.tasks.clear_sessions"),
     "forget what was agreed to": _every(6 * 60 * 60, "cartsite.tasks.forget_agreements"),
+    "forget to whom mail went": _every(6 * 60 * 60, "cartsite.tasks.forget_mail_counts"),
     "finish and begin releases": _every(10, "payments.tasks.sweep_releases"),
     "send the mail that is owed": _every(15, "orders.tasks.send_owed_mail"),
     "owe the reminders before entries": _every(10 * 60, "orders.tasks.owe_reminders"),
@@ -565,6 +566,8 @@ UNPAID_PERCENT = read(env.int, "UNPAID_PERCENT", default=50)
 check("UNPAID_PERCENT", 1 <= UNPAID_PERCENT <= 100, "must be a number from 1 to 100, which sets no limit")
 UNPAID_ALWAYS = read(env.int, "UNPAID_ALWAYS", default=10)
 check("UNPAID_ALWAYS", UNPAID_ALWAYS >= 1, "must be a number of places, at least 1")
+# How much of the mail that anybody can ask for (codes, links) goes to one address in a day, whoever asks.
+MAIL_ON_REQUEST_A_DAY = 10
 # Which wording of the terms (templates/orders/terms.html) shoppers accept: change it with every change of the text.
 TERMS_VERSION = "2026-11"
 # How long before a booked entry its shopper is reminded of it.

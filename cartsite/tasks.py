@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.core.management import call_command
 
-from cartsite import agreements, case_alerts, heartbeats
+from cartsite import agreements, case_alerts, heartbeats, mail_on_request
 from cartsite.celery import one_at_a_time
 from cartsite.models import Case
 
@@ -24,6 +24,12 @@ def clear_sessions() -> None:
 def forget_agreements() -> None:
     """Delete what came of confirmed steps once their forms cannot be posted any more."""
     agreements.forget_old()
+
+
+@shared_task
+def forget_mail_counts() -> None:
+    """Delete how much mail went to whom on days that are over."""
+    mail_on_request.forget_counts()
 
 
 @shared_task

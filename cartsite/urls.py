@@ -14,7 +14,7 @@ from cart.api import router as cart_router
 from cartsite import sorry
 from cartsite.api import api
 from cartsite.reauthentication import recent_sign_in_required
-from cartsite.views import account, health, sign_on, signing
+from cartsite.views import account, health, mail, sign_on, signing
 from cartsite.views.signing import limited
 from orders.api import mail_router
 from orders.api import router as stock_router
@@ -69,6 +69,7 @@ urlpatterns = [
     # The names by which the account library knows them.
     path("sign-in/", limited(signing.SignIn.as_view()), name="account_login"),
     path("sign-out/", signing.SignOut.as_view(), name="account_logout"),
+    path("mail/stop/", mail.stop, name="stop_mail"),
     path("internal/", api.urls),
     path("admin/login/", sign_in_for_admin),
     path("admin/", admin.site.urls),

@@ -45,6 +45,7 @@ class Kind:
     # For its templates, besides order and greeting; also another subject, where it is a special case.
     facts: Callable[[Order, str], dict[str, Any]]
     files: Callable[[Order], dict[str, str]] = lambda _order: {}  # calendar files by their method
+    on_request: bool = False  # anybody can have it sent, so it goes only where such mail may go
     example: Callable[[Order], str] = lambda _order: ""  # the occurrence that staff are shown; raises NotNeeded
 
 
@@ -410,5 +411,11 @@ KINDS = {
         _at,
         example=_next_entry,
     ),
-    "link": Kind(gettext_lazy("The link again"), gettext_lazy("The link to your order %(number)s"), _always, _nothing),
+    "link": Kind(
+        gettext_lazy("The link again"),
+        gettext_lazy("The link to your order %(number)s"),
+        _always,
+        _nothing,
+        on_request=True,
+    ),
 }

@@ -10,7 +10,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
-from cartsite import staging
+from cartsite import mail_on_request, staging
 from cartsite.models import Message
 from cartsite.plain_text import for_mail, without_controls
 from orders.letter_kinds import KINDS, Kind, NotNeeded, mail_of
@@ -29,6 +29,9 @@ def compose(order: Order, message: Message) -> EmailMultiAlternatives:
     facts = {"subject": kind.subject, **kind.facts(order, message.occurrence)}
     facts["subject"] %= {"number": order.number}
     context = {"order": order, "greeting": greet(order.contact.name), **facts}
+    if kind.on_request:
+        # A preview has no such link: it is the shopper's to follow.
+        context["stop_link"] = mail_on_request.stop_link(order.contact.email) if message.pk else ""
     mail = EmailMultiAlternatives(
         subject=context["subject"],
         body=tidy(render_to_string(f"orders/email/{message.kind}.txt", context)),

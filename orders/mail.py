@@ -3,7 +3,7 @@ Message-ID of its own. What is about an order is noted on it."""
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from smtplib import SMTPRecipientsRefused
 from traceback import format_tb
@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from bookings import waiting
 from bookings.models import Waiter
+from cartsite import mail_on_request
 from cartsite.models import Case, Message, kind_of
 from orders import letters, waiting_letters
 from orders.letters import NotNeeded, mail_of
@@ -34,6 +35,7 @@ MANY_TRIES, BOUNCED = "many tries", "bounced"
 class Post:
     """What sending must know of one kind of rows that mail is about; each function gets such a row first."""
 
+    kinds: Mapping[str, Any]
     find: Callable[[UUID], Any]
     compose: Callable[[Any, Message], EmailMultiAlternatives]  # raises NotNeeded
     note_sent: Callable[[Any, Message, bool], None]  # the last says whether it was not marked as sent before
@@ -55,7 +57,7 @@ def _send(message: Message) -> None:
     post = POSTS[message.subject_type]
     subject = post.find(message.subject_uuid)
     try:
-        post.compose(subject, message).send()
+        _deliver(post.compose(subject, message), is_on_request=post.kinds[message.kind].on_request)
     except NotNeeded:
         message.drop()
     except Exception as error:  # a broken template or address must not stop the other mail
@@ -69,6 +71,17 @@ def _send(message: Message) -> None:
     else:
         with transaction.atomic():
             post.note_sent(subject, message, message.mark_sent())
+
+
+def _deliver(mail: EmailMultiAlternatives, *, is_on_request: bool) -> None:
+    """Hand it to the mail server. Raises NotNeeded if anybody can ask for it, and it must not go to that address."""
+    if not is_on_request:
+        mail.send()
+        return
+    with mail_on_request.counted(mail.to[0]) as may_go:
+        if not may_go:
+            raise NotNeeded(_("This address gets no more of such mail, today or ever."))
+        mail.send()
 
 
 @transaction.atomic
@@ -126,8 +139,8 @@ def _give_up_on(waiter: Waiter, _message: Message, cause: str) -> None:
 
 
 POSTS = {
-    kind_of(Order): Post(_find_order, letters.compose, _note_on_order, _tell_staff),
-    kind_of(Waiter): Post(_find_waiter, waiting_letters.compose, _note_reached, _give_up_on),
+    kind_of(Order): Post(letters.KINDS, _find_order, letters.compose, _note_on_order, _tell_staff),
+    kind_of(Waiter): Post(waiting_letters.KINDS, _find_waiter, waiting_letters.compose, _note_reached, _give_up_on),
 }
 
 

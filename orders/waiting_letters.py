@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from bookings import waiting
 from bookings.models import Waiter
+from cartsite import mail_on_request
 from cartsite.models import Message
 from cartsite.plain_text import without_controls
 from orders.letters import NotNeeded, greet, tidy
@@ -31,6 +32,7 @@ class Kind:
 
     subject: str | Promise
     why_not: Callable[[Waiter, str], str]  # why it must not be sent; nothing if all it says is so
+    on_request: bool = False  # anybody can have it sent, so it goes only where such mail may go
 
 
 def compose(waiter: Waiter, message: Message) -> EmailMultiAlternatives:
@@ -41,6 +43,8 @@ def compose(waiter: Waiter, message: Message) -> EmailMultiAlternatives:
     if why_not := kind.why_not(waiter, message.occurrence):
         raise NotNeeded(why_not)
     context = _facts(waiter) | {"subject": kind.subject % {"title": " ".join(waiter.entry.title.split())}}
+    if kind.on_request:
+        context["stop_link"] = mail_on_request.stop_link(waiter.email)
     mail = EmailMultiAlternatives(
         subject=str(context["subject"]),
         body=tidy(render_to_string(f"bookings/email/{message.kind}.txt", context)),
@@ -95,8 +99,10 @@ def _unless_closed(waiter: Waiter, _occurrence: str) -> str:
 
 
 KINDS = {
-    "waiting_confirm": Kind(gettext_lazy("Please confirm: the waiting list for %(title)s"), _unless_asked),
-    "waiting_again": Kind(gettext_lazy("You are on the waiting list for %(title)s"), _unless_in_line),
+    "waiting_confirm": Kind(
+        gettext_lazy("Please confirm: the waiting list for %(title)s"), _unless_asked, on_request=True
+    ),
+    "waiting_again": Kind(gettext_lazy("You are on the waiting list for %(title)s"), _unless_in_line, on_request=True),
     "waiting_joined": Kind(gettext_lazy("You are on the waiting list for %(title)s"), _unless_waiting),
     "waiting_offer": Kind(gettext_lazy("A place is free for you: %(title)s"), _unless_offered),
     "waiting_passed": Kind(gettext_lazy("We do not keep a place for you any more: %(title)s"), _unless_passed),

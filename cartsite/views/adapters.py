@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from cart.services import UnknownCart, adopt
 from cart.visitors import set_cart_cookie, token_of
-from cartsite import cookies
+from cartsite import cookies, mail_on_request
 from cartsite.limits import give_back_try, network_of, take_try
 from cartsite.models import User
 from cartsite.plain_text import for_mail
@@ -45,6 +45,17 @@ SAID = {
     "socialaccount/messages/account_connected_updated.txt": _("The two accounts were connected already."),
     "socialaccount/messages/account_connected_other.txt": _("That account is connected to another account here."),
 }
+
+
+# The mail about accounts that anybody can have sent to any address. The rest tells an owner of what was done, or goes
+# to somebody who is signed in.
+ON_REQUEST = frozenset(
+    f"account/email/{name}"
+    for name in (
+        *("login_code", "password_reset_code", "email_confirmation", "email_confirmation_signup"),
+        *("account_already_exists", "unknown_account"),
+    )
+)
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -142,13 +153,24 @@ class AccountAdapter(DefaultAccountAdapter):
         subject, _line, body = render_to_string(f"{template_prefix}.txt", told).strip().partition("\n\n")
         mail = EmailMultiAlternatives(subject, body, self.get_from_email(), [email], headers=headers)
         letter = {"subject": subject, "paragraphs": body.split("\n\n"), "code": context.get("code")}
+        if template_prefix in ON_REQUEST:
+            letter["stop_link"] = mail_on_request.stop_link(email)
+            mail.body += "\n\n" + render_to_string("account/email/_stop.txt", letter).strip() + "\n"
         mail.attach_alternative(render_to_string("account/email/_letter.html", letter), "text/html")
         return mail
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send it at once, since somebody waits for it; if that cannot be done, say so instead of going on."""
+        """Send it at once, since somebody waits for it; if that cannot be done, say so instead of going on.
+
+        What anybody can ask for goes only where it may; whoever asks is not told.
+        """
         try:
-            super().send_mail(template_prefix, email, context)
+            if template_prefix not in ON_REQUEST:
+                super().send_mail(template_prefix, email, context)
+                return
+            with mail_on_request.counted(email) as may_go:
+                if may_go:
+                    super().send_mail(template_prefix, email, context)
         except OSError as error:  # all that smtplib raises is one
             logger.error("A mail (%s) could not be sent: %s", template_prefix, type(error).__name__)
             raise ImmediateHttpResponse(mail_is_down(self.request)) from error

@@ -82,7 +82,7 @@ DEATHS: list[tuple[type[Play], str, Failpoint]] = [
     (SendRefund, "its event is written, not committed", Failpoint("events._take_refund", "orders.owe_mail(")),
     (SendRefund, "it is done", Failpoint("refunds._put_back", "order, refund = _lock(refund)")),
     (SendRefundThatIsRefused, "SumUp said no", Failpoint("refunds._conclude", "with transaction.atomic():")),
-    (SendMail, "the mail is leased", Failpoint("mail._send", "post.compose(subject, message).send()")),
+    (SendMail, "the mail is leased", Failpoint("mail._send", "_deliver(")),
     (SendMail, "the mail server said yes", Failpoint("mail._send", "with transaction.atomic():")),
     (SendMail, "it is marked, not committed", Failpoint("mail._note_on_order", "if is_news:")),
     (Place, "it is held, nothing is written", Failpoint("placing.place", "order = _write_order(")),
