@@ -16,7 +16,11 @@ from orders.models import Order
 from payments import settling
 from payments.models import Payment, Refund
 from payments.simulator import Simulator
+<<<<<<< HEAD
 from tests.support.forms import save_form
+=======
+from tests.backoffice.desk import act
+>>>>>>> 012bcff (Ask before chosen orders are cancelled)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,6 +43,10 @@ NOT_SHOWN = {
 
 def path_of(model: type[Model], rest: str = "") -> str:
     return f"/admin/{model._meta.app_label}/{model._meta.model_name}/{rest}"
+
+
+def cancel(client: Client, order: Order) -> None:
+    act(client, order, "cancel", note="A test.")
 
 
 def take_step(client: Client, order: Order, action: str) -> None:
@@ -136,7 +144,7 @@ def test_asking_sumup_now_settles_what_was_paid(staff_client: Client, payment: P
 
 
 def test_cancelling_an_unpaid_order_releases_it_safely(staff_client: Client, order: Order, staff: User) -> None:
-    take_step(staff_client, order, "cancel")
+    cancel(staff_client, order)
 
     order.refresh_from_db()
     assert order.status == Order.Status.CANCELLED
@@ -148,13 +156,13 @@ def test_cancelling_an_unpaid_order_releases_it_safely(staff_client: Client, ord
 def test_cancelling_a_paid_order_frees_its_places_and_sends_its_money_back(staff_client: Client, staff: User) -> None:
     order = Order.objects.get()
 
-    take_step(staff_client, order, "cancel")
+    cancel(staff_client, order)
 
     order.refresh_from_db()
     assert order.status == Order.Status.CANCELLED
     assert Pool.objects.get().taken == 0
     assert (Refund.objects.get().amount, Refund.objects.get().approved_by) == (order.total, staff)
-    assert LogEntry.objects.get(user=staff).change_message == "Cancelled"
+    assert LogEntry.objects.get(user=staff).change_message == "Cancelled: A test."
 
 
 @pytest.mark.usefixtures("full_shop")
@@ -165,7 +173,7 @@ def test_who_may_not_approve_cancels_but_the_money_waits(shopper: User) -> None:
     client = Client()
     client.force_login(shopper)
 
-    take_step(client, Order.objects.get(), "cancel")
+    cancel(client, Order.objects.get())
 
     assert Order.objects.get().status == Order.Status.CANCELLED
     assert Refund.objects.get().approved_at is None
@@ -174,9 +182,9 @@ def test_who_may_not_approve_cancels_but_the_money_waits(shopper: User) -> None:
 @pytest.mark.usefixtures("full_shop")
 def test_what_is_over_cannot_be_cancelled_once_more(staff_client: Client) -> None:
     order = Order.objects.get()
-    take_step(staff_client, order, "cancel")
+    cancel(staff_client, order)
 
-    take_step(staff_client, order, "cancel")
+    cancel(staff_client, order)
 
     assert (Refund.objects.count(), LogEntry.objects.count()) == (1, 1)
 

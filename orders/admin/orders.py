@@ -14,15 +14,15 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import display
 
-from cartsite import agreements
+from cartsite import agreements, staff_actions
 from cartsite.backoffice import RecordAdmin, RecordInline, log, may_erase, path_of, person_of
 from cartsite.templatetags.shop import in_words
 from orders import privacy, services
 from orders.admin.goods import GoodsPage, list_open_goods
 from orders.admin.mail import MailPages, list_mail
 from orders.models import DeliveryAddress, LineAllocation, LineFact, Order, OrderContact, OrderEvent, OrderLine
-from payments import cancelling, giving_back, ledger, releasing, sweeping
-from payments.desk import money_states, order_money, steps
+from payments import giving_back, ledger, sweeping
+from payments.desk import cancel_orders, money_states, order_money, steps
 from payments.desk.order_money import MoneyForm
 from payments.models import Movement, Payment, Refund
 
@@ -117,34 +117,9 @@ class OrderAdmin(GoodsPage, MailPages, RecordAdmin):
         self.say(request, words, asked)
 
     @admin.action(description=_("Cancel"), permissions=["change"])
-    def cancel(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
-        """Let unpaid orders go safely, and call confirmed ones off with a refund of all their money."""
-        cancelled = sum(self._cancel(request, order) for order in orders)
-        words = ngettext(
-            "%(n)d order is cancelled, or will be as soon as no payment can come in.",
-            "%(n)d orders are cancelled, or will be as soon as no payment can come in.",
-            cancelled,
-        )
-        self.say(request, words, cancelled)
-
-    def _cancel(self, request: HttpRequest, order: Order) -> bool:
-        """One order; False, with a sentence to staff, if it cannot be."""
-        try:
-            if order.status == Order.Status.CONFIRMED:
-                steps.take(request, order, lambda: self._call_off(request, order), "Cancelled")
-            else:
-                steps.take(request, order, lambda: self._let_go(request, order), "Cancelled", asks_sumup=True)
-        except steps.Refused as refusal:
-            self.message_user(request, f"{order}: {refusal}", messages.WARNING)
-            return False
-        return True
-
-    def _call_off(self, request: HttpRequest, order: Order) -> None:
-        asked = cancelling.cancel_order(order, by=person_of(request), reason=_now("Cancelled by staff."))
-        steps.approve_all(request, asked)
-
-    def _let_go(self, request: HttpRequest, order: Order) -> None:
-        releasing.release(order, to=Order.Status.CANCELLED, by=Order.Closer.STAFF, user=person_of(request))
+    def cancel(self, request: HttpRequest, orders: QuerySet[Order]) -> HttpResponse:
+        """Let unpaid orders go safely, and cancel confirmed ones with a refund of all their money."""
+        return staff_actions.confirm(self, request, orders, cancel_orders.ACTION)
 
     @admin.action(description=_("Resend the confirmation"), permissions=["change"])
     def resend_confirmation(self, request: HttpRequest, orders: QuerySet[Order]) -> None:

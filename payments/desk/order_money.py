@@ -279,9 +279,9 @@ def take(request: HttpRequest, order: Order, form: MoneyForm, *, field: str = ag
 def _do(request: HttpRequest, order: Order, form: MoneyForm) -> Preview:
     """Take the step inside the caller's transaction, and say what it comes to."""
     order = orders.lock(order.pk)
-    facts, before = facts_of(order), _look(order)
+    facts, before = facts_of(order), look(order)
     STEPS[form.way](request, order, form)
-    said = _compare(order, before, _look(Order.objects.get(pk=order.pk)))
+    said = compare(order, before, look(Order.objects.get(pk=order.pk)))
     sentences = [str(CONSEQUENCES[form.way])] if form.way == Way.LET_GO else said
     return Preview(sentences, agreements.fingerprint_of(form.as_hidden, facts, sentences))
 
@@ -349,7 +349,8 @@ def _approve(request: HttpRequest, form: MoneyForm, asked: list[Refund]) -> None
 # --- What came of it --------------------------------------------------------------------------------------------------
 
 
-def _look(order: Order) -> Look:
+def look(order: Order) -> Look:
+    """The order as it stands."""
     goods = order.lines.filter(kind=OrderLine.Kind.PRODUCT).aggregate(held=Sum("hold__quantity"))["held"]
     newest = order.refunds.order_by("-pk").first()
     return Look(
@@ -362,22 +363,29 @@ def _look(order: Order) -> Look:
     )
 
 
-def _compare(order: Order, before: Look, after: Look) -> list[str]:
+def compare(order: Order, before: Look, after: Look) -> list[str]:
     """What changed, in sentences that name no row, so that doing it once more gives the same ones."""
     said = []
     if after.status != before.status:
         said.append(_("The order becomes: %(status)s.") % {"status": after.status})
-    if (freed := before.places - after.places) > 0:
-        said.append(ngettext("%(n)d place goes back on sale.", "%(n)d places go back on sale.", freed) % {"n": freed})
-    if (freed := before.goods - after.goods) > 0:
-        sentence = ngettext("%(n)d article goes back on sale.", "%(n)d articles go back on sale.", freed)
-        said.append(sentence % {"n": freed})
+    said += say_freed(before.places - after.places, before.goods - after.goods)
     said += [_describe_refund(refund) for refund in order.refunds.filter(pk__gt=before.refunds).order_by("pk")]
     if after.came_in > before.came_in:
         amount = in_words(after.came_in - before.came_in, order.currency)
         said.append(_("%(amount)s is written down as received by hand.") % {"amount": amount})
     if after.cases > before.cases:
         said.append(_("Not all of its money came by card: a case asks for what must go back by hand."))
+    return said
+
+
+def say_freed(places: int, goods: int) -> list[str]:
+    """So many places and articles that go back on sale, in sentences."""
+    said = []
+    if places > 0:
+        said.append(ngettext("%(n)d place goes back on sale.", "%(n)d places go back on sale.", places) % {"n": places})
+    if goods > 0:
+        sentence = ngettext("%(n)d article goes back on sale.", "%(n)d articles go back on sale.", goods)
+        said.append(sentence % {"n": goods})
     return said
 
 

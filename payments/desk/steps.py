@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from cartsite.backoffice import log, person_of
 from cartsite.reauthentication import require_recent_sign_in_of_staff
+from cartsite.staff_actions import Refused
 from payments.calling_off import CannotCallOff
 from payments.cancelling import CannotCancel
 from payments.casework import CannotDo
@@ -23,8 +24,15 @@ from payments.sumup import SumUpError
 REFUSALS = (CannotRefund, CannotCancel, CannotCallOff, CannotDo, CannotRelease, BeingClosed, SumUpError)
 
 
-class Refused(Exception):
-    """It was not done, and the text says why, to staff."""
+__all__ = ["REFUSALS", "Refused", "approve_all", "ask", "in_words", "may_approve", "take"]
+
+
+def ask(question: Callable[[], Any]) -> Any:
+    """What the question answers. Raises Refused."""
+    try:
+        return question()
+    except REFUSALS as refusal:
+        raise Refused(in_words(refusal)) from refusal
 
 
 def take(request: HttpRequest, row: Model, step: Callable[[], Any], what: str, *, asks_sumup: bool = False) -> Any:

@@ -1,6 +1,7 @@
 """What staff do at the desk, in few words."""
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from html import unescape
 from typing import Any
@@ -68,10 +69,25 @@ def take_way(client: Client, order: Order, way: str, **typed: object) -> HttpRes
     return answer
 
 
-def act(client: Client, row: Model, action: str, **typed: str) -> HttpResponse:
-    """An action of the list with one row; with a note, on both its pages."""
-    posted = {"action": action, "_selected_action": [row.pk], **typed}
-    return client.post(list_of(type(row)), posted | ({"confirmed": "1"} if typed else {}))
+def ask(client: Client, rows: Model | Sequence[Model], action: str) -> Any:
+    """The first half of an action of a list: choose rows and run it."""
+    chosen = [rows] if isinstance(rows, Model) else rows
+    return client.post(list_of(type(chosen[0])), {"action": action, "_selected_action": [row.pk for row in chosen]})
+
+
+def agree(client: Client, page: Any, **typed: str) -> Any:
+    """The second half: press the button on the page that asks once more, with what was typed there."""
+    posted: dict[str, list[str]] = {}
+    for name, value in HIDDEN.findall(page.content.decode()):
+        posted.setdefault(name, []).append(unescape(value))
+    return client.post(page.wsgi_request.get_full_path(), posted | typed)
+
+
+def act(client: Client, rows: Model | Sequence[Model], action: str, **typed: str) -> Any:
+    """An action of a list with some rows, on both its pages if it asks once more."""
+    answer = ask(client, rows, action)
+    asks = answer.status_code == 200 and 'name="confirmed"' in answer.content.decode()
+    return agree(client, answer, **typed) if asks else answer
 
 
 def take_step(client: Client, case: Case, step: str, **typed: object) -> HttpResponse:

@@ -16,7 +16,7 @@ from payments import casework, history, refunds
 from payments.models import Movement, Payment, Refund
 from payments.refunds import Wish
 from payments.simulator import Simulator
-from tests.backoffice.desk import act, list_of, logged, page_of, said, take_step, text_of
+from tests.backoffice.desk import act, ask, list_of, logged, page_of, said, take_step, text_of
 from tests.orders.acts import all_rows
 from tests.payments.money import pay_unseen_until_over
 from tests.payments.records import Later, fresh
@@ -337,7 +337,7 @@ def test_a_step_that_is_not_offered_does_nothing(staff_client: Client, overpaid:
 
 
 def test_accepting_several_asks_for_a_note_first(staff_client: Client, overpaid: Case, staff: User) -> None:
-    page = act(staff_client, overpaid, "accept")
+    page = ask(staff_client, overpaid, "accept")
     act(staff_client, overpaid, "accept", note="All the same fair.")
 
     assert "your note says why that is right" in text_of(page)

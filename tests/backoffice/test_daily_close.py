@@ -14,7 +14,7 @@ from payments import closing, history, refunds
 from payments.models import DailyClose, Finding, Payment, Stray
 from payments.refunds import Wish
 from payments.simulator import Simulator
-from tests.backoffice.desk import act, list_of, logged, page_of, said, text_of
+from tests.backoffice.desk import act, ask, list_of, logged, page_of, said, text_of
 from tests.payments.days import DAY, NEXT_MORNING, NOON
 from tests.payments.records import fresh
 
@@ -154,7 +154,7 @@ def test_a_finding_leads_to_its_case_and_an_unexplained_one_says_so(staff_client
 
 
 def test_reopening_needs_a_note_and_stays_on_record(staff_client: Client, staff: User, closed: DailyClose) -> None:
-    page = act(staff_client, closed, "reopen")
+    page = ask(staff_client, closed, "reopen")
     answer = act(staff_client, closed, "reopen", note="A refund was missing.")
 
     fresh_round = DailyClose.objects.get(round=2)

@@ -11,7 +11,7 @@ from payments import refunds
 from payments.models import Payment, Refund
 from payments.refunds import Wish
 from payments.simulator import Simulator
-from tests.backoffice.desk import act, list_of, logged, page_of, said, text_of
+from tests.backoffice.desk import act, ask, list_of, logged, page_of, said, text_of
 from tests.orders.acts import all_rows
 from tests.payments.records import Later, fresh
 
@@ -132,7 +132,7 @@ def test_who_may_only_look_has_no_step(hire: Callable[..., Client], asked: Refun
 
 
 def test_turning_down_asks_for_a_note_first(staff_client: Client, asked: Refund) -> None:
-    page = act(staff_client, asked, "turn_down")
+    page = ask(staff_client, asked, "turn_down")
 
     assert "The refund is dropped, and no money leaves." in text_of(page)
     assert fresh(asked).status == Refund.Status.REQUESTED

@@ -18,7 +18,7 @@ from orders.privacy import erase_contact, erase_person
 from payments import settling
 from payments.models import Payment
 from payments.simulator import Simulator
-from tests.backoffice.desk import act, list_of, logged, money_page, page_of, said, text_of
+from tests.backoffice.desk import act, ask, list_of, logged, money_page, page_of, said, text_of
 from tests.factories import UserFactory
 from tests.orders.acts import all_rows, holder_of
 from tests.orders.people import deliver, finish, get_over
@@ -57,7 +57,7 @@ def past(place_order: PlaceOrder, honey: Product, workshop: Entry) -> Order:
 
 
 def test_staff_erase_who_placed_an_order_with_a_note(staff_client: Client, past: Order, staff: User) -> None:
-    asked = act(staff_client, past, "erase_contact")
+    asked = ask(staff_client, past, "erase_contact")
     assert "erased for good" in text_of(asked)
     assert OrderContact.objects.exists()
 
