@@ -1,5 +1,6 @@
 """The back office: people, mail that is owed, cases a person must look at."""
 
+from functools import partial
 from typing import Any
 
 from allauth.account.models import EmailAddress
@@ -11,11 +12,9 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import truncatechars
-from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import RadioFilter
@@ -27,6 +26,7 @@ from cartsite.backoffice import GuardedAdmin, RecordAdmin, WithPages, age_of, lo
 from cartsite.editing import EditedAdmin
 from cartsite.models import Case, Message, Suppression, User
 from cartsite.reauthentication import require_recent_sign_in
+from cartsite.staff_actions import Refused, RowPreview, StaffAction, confirm
 from cartsite.templatetags.shop import in_words
 from orders import privacy
 from orders.models import Order
@@ -120,27 +120,27 @@ class PersonAdmin(WithPages, UserAdmin, EditedAdmin):  # type: ignore[misc, type
     @admin.action(description=_("Erase"), permissions=["erase"])
     def erase(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse:
         """Their personal data goes, because they ask for it; what the books need stays."""
-        return self.take_with_note(
-            request,
-            people,
-            self._erase,
-            title=_now("Erase"),
-            consequence=_now(
-                "Their account, their baskets, and name and addresses on all their orders are erased for good. What was"
-                " ordered and paid stays. Nothing is done while an order of theirs is not over."
-            ),
-        )
+        return confirm(self, request, people, ERASE)
 
-    def _erase(self, request: HttpRequest, person: User, note: str) -> None:
-        try:
-            with transaction.atomic():
-                if privacy.erase_person(person, by=person_of(request)):
-                    person.refresh_from_db()
-                    log(request, person, f"Erased: {note}")
-        except privacy.CannotErase as refusal:
-            self.message_user(request, f"{person}: {refusal}", messages.WARNING)
-        else:
-            self.message_user(request, _("The person is erased."), messages.SUCCESS)
+
+def _erase(request: HttpRequest, person: User, note: str) -> str:
+    try:
+        if privacy.erase_person(person, by=person_of(request)):
+            person.refresh_from_db()
+            log(request, person, f"Erased: {note}")
+    except privacy.CannotErase as refusal:
+        raise Refused(str(refusal)) from refusal
+    return "The person is erased."
+
+
+ERASE = StaffAction(
+    "erase person",
+    "Erase",
+    "Their account, their baskets, and name and addresses on all their orders are erased for good. What was ordered and"
+    " paid stays. Nothing is done while an order of theirs is not over.",
+    _erase,
+    lambda n: f"{n} people are erased.",
+)
 
 
 @admin.register(EmailAddress)
@@ -292,25 +292,27 @@ class CaseAdmin(RecordAdmin):
     @admin.action(description=_("Accept with a note"), permissions=["change"])
     def accept(self, request: HttpRequest, cases: QuerySet[Case]) -> HttpResponse:
         """Leave things as they are, and say why that is right."""
+        return confirm(self, request, cases, ACCEPT)
 
-        def step(request: HttpRequest, case: Case, note: str) -> None:
-            def accept() -> None:
-                casework.accept(case, by=person_of(request), note=note)
 
-            try:
-                steps.take(request, case, accept, f"{case_steps.TITLES[Step.ACCEPT]}: {note}")
-            except steps.Refused as refusal:
-                self.message_user(request, f"{case}: {refusal}", messages.ERROR)
-            else:
-                self.message_user(request, _("Resolved: %(case)s.") % {"case": case}, messages.SUCCESS)
+def _accept(request: HttpRequest, case: Case, note: str) -> str:
+    accept = partial(casework.accept, case, by=person_of(request), note=note)
+    steps.take(request, case, accept, f"{case_steps.TITLES[Step.ACCEPT]}: {note}")
+    return f"Resolved: {case}."
 
-        return self.take_with_note(
-            request,
-            cases,
-            step,
-            title=_now("Accept with a note"),
-            consequence=str(case_steps.CONSEQUENCES[Step.ACCEPT]),
-        )
+
+def _preview_case(_request: HttpRequest, case: Case) -> RowPreview:
+    return RowPreview([case.what_happened], case.status)
+
+
+ACCEPT = StaffAction(
+    "accept case",
+    "Accept with a note",
+    str(case_steps.CONSEQUENCES[Step.ACCEPT]),
+    _accept,
+    lambda n: f"{n} cases are resolved.",
+    preview=_preview_case,
+)
 
 
 def _tell_about(case: Case) -> dict[str, Any]:

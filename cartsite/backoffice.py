@@ -29,7 +29,6 @@ from cartsite.agreements import Outcome, Repeated
 from cartsite.http import read_key
 from cartsite.models import User
 from cartsite.plain_text import check_line, check_note
-from cartsite.reauthentication import require_recent_sign_in
 
 Row = TypeVar("Row", bound=Model)
 
@@ -99,7 +98,7 @@ def path_of(row: Model) -> str:
 
 
 class WithPages:
-    """Pages of our own, and steps that ask for a note, in the admin of one model."""
+    """Pages of our own in the admin of one model."""
 
     model: type[Model]
     admin_site: AdminSite
@@ -115,36 +114,6 @@ class WithPages:
     def list_path(self) -> str:
         """Where this model's list is."""
         return reverse(f"admin:{self.model._meta.app_label}_{self.model._meta.model_name}_changelist")
-
-    def take_with_note(
-        self,
-        request: HttpRequest,
-        rows: QuerySet[Any],
-        step: Callable[[HttpRequest, Any, str], object],
-        *,
-        title: str,
-        consequence: str,
-    ) -> HttpResponse:
-        """An action that asks for a note on a page of its own, and then takes its step with each row and the note.
-
-        Raises SignInTooOld, before any step, for somebody who signed in long ago.
-        """
-        form = NoteForm(request.POST if "confirmed" in request.POST else None)
-        if not form.is_valid():
-            return self._ask_for_note(request, rows, form, title, consequence)
-        require_recent_sign_in(request)
-        for row in rows:
-            step(request, row, form.cleaned_data["note"])
-        return self.go_back(request, rows)
-
-    def _ask_for_note(
-        self, request: HttpRequest, rows: QuerySet[Any], form: NoteForm, title: str, consequence: str
-    ) -> HttpResponse:
-        kept = [(name, request.POST.get(name, "")) for name in ("action", "select_across", "from_record")]
-        chosen = [(ACTION_CHECKBOX_NAME, row.pk) for row in rows]
-        return self.show_page(
-            request, "admin/with_note.html", title, rows=rows, form=form, consequence=consequence, kept=[*kept, *chosen]
-        )
 
     def show_outcome(self, request: HttpRequest, outcome: Outcome) -> HttpResponse:
         """To the page that shows what came of a confirmed step, with the words for it."""

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from cartsite import agreements
 from cartsite.backoffice import NoteForm, path_of
 from cartsite.http import read_key
+from cartsite.reauthentication import require_recent_sign_in
 from cartsite.templatetags.shop import in_words
 
 REPEATED = "This was done already, and not again."
@@ -76,7 +77,10 @@ class ListOfRows(Protocol):
 
 
 def confirm(admin: ListOfRows, request: HttpRequest, rows: QuerySet[Any], action: StaffAction) -> HttpResponse:
-    """Show what the action comes to for each chosen row, with a yes below; posted with that, take it once with each."""
+    """Show what the action comes to for each chosen row, with a yes below; posted with that, take it once with each.
+
+    Raises SignInTooOld, with nothing done, for somebody who signed in long ago.
+    """
     is_posted = "confirmed" in request.POST
     form = (NoteForm if action.needs_note else forms.Form)(request.POST if is_posted else None)
     step = _Step(admin, request, action, form)
@@ -85,6 +89,7 @@ def confirm(admin: ListOfRows, request: HttpRequest, rows: QuerySet[Any], action
     chosen = step.rows_shown()
     if not form.is_valid():
         return step.ask(chosen)
+    require_recent_sign_in(request)  # before anything is done with the first row
     if changed := step.take_with_all(chosen):
         return step.ask(changed, agreements.Conflict())
     return admin.go_back(request, admin.get_queryset(request).filter(pk__in=[row.pk for row in chosen]))

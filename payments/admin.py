@@ -1,6 +1,7 @@
 """The back office: attempts to pay, facts about money, refunds and daily closes; and SumUp, to be asked."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from unfold.decorators import display
 from cartsite.backoffice import RecordAdmin, RecordInline, age_of, log, path_of, person_of
 from cartsite.http import read_key
 from cartsite.models import Case
+from cartsite.staff_actions import RowPreview, StaffAction, confirm
 from cartsite.templatetags.shop import in_words
 from payments import closing, refunds, sweeping
 from payments.desk import batches, fields, statement_page, steps
@@ -191,35 +193,12 @@ class RefundAdmin(RecordAdmin):
     @admin.action(description=_("Approve: send it now"), permissions=["approve"])
     def approve(self, request: HttpRequest, chosen: QuerySet[Refund]) -> HttpResponse:
         """Let the worker send these, within seconds."""
-
-        def step(refund: Refund) -> None:
-            if not refunds.approve(refund, by=person_of(request)):
-                raise CannotRefund(_now("It was approved, sent or turned down already."))
-
-        done = sum(self._take(request, refund, partial(step, refund), "Approved") for refund in chosen)
-        words = ngettext("%(n)d refund will be sent in a moment.", "%(n)d refunds will be sent in a moment.", done)
-        self.say(request, words, done)
-        return self.go_back(request, chosen)
+        return confirm(self, request, chosen, APPROVE)
 
     @admin.action(description=_("Turn down"), permissions=["change"])
     def turn_down(self, request: HttpRequest, chosen: QuerySet[Refund]) -> HttpResponse:
         """Drop these before they are sent."""
-
-        def step(request: HttpRequest, refund: Refund, note: str) -> None:
-            def turn_down() -> None:
-                if not refunds.turn_down(refund, by=person_of(request), note=note):
-                    raise CannotRefund(_now("It is too late: it was sent, or is over."))
-
-            if self._take(request, refund, turn_down, f"Turned down: {note}"):
-                self.message_user(request, _("Turned down. No money leaves."), messages.SUCCESS)
-
-        return self.take_with_note(
-            request,
-            chosen,
-            step,
-            title=_now("Turn down"),
-            consequence=_now("The refund is dropped, and no money leaves. Its amount can be refunded anew."),
-        )
+        return confirm(self, request, chosen, TURN_DOWN)
 
     @admin.action(description=_("Ask SumUp now"), permissions=["change"])
     def ask_sumup(self, request: HttpRequest, chosen: QuerySet[Refund]) -> HttpResponse:
@@ -239,40 +218,12 @@ class RefundAdmin(RecordAdmin):
     @admin.action(description=_("Send again"), permissions=["approve"])
     def retry(self, request: HttpRequest, chosen: QuerySet[Refund]) -> HttpResponse:
         """Send failed ones once more, each as a new refund."""
-
-        def step(request: HttpRequest, refund: Refund, note: str) -> None:
-            def send_again() -> None:
-                refunds.retry(refund, by=person_of(request), note=note)
-
-            if self._take(request, refund, send_again, f"Sent again: {note}", asks_sumup=True):
-                self.message_user(request, _("A new refund will be sent in a moment."), messages.SUCCESS)
-
-        return self.take_with_note(
-            request,
-            chosen,
-            step,
-            title=_now("Send again"),
-            consequence=_now("SumUp is asked first. Only if it shows no such refund, the amount is sent once more."),
-        )
+        return confirm(self, request, chosen, RETRY)
 
     @admin.action(description=_("Call failed"), permissions=["change"])
     def give_up(self, request: HttpRequest, chosen: QuerySet[Refund]) -> HttpResponse:
         """Say of refunds in doubt for a day that the money never left."""
-
-        def step(request: HttpRequest, refund: Refund, note: str) -> None:
-            def give_up() -> None:
-                refunds.give_up(refund, by=person_of(request), note=note)
-
-            if self._take(request, refund, give_up, f"Called failed: {note}", asks_sumup=True):
-                self.message_user(request, _("The refund counts as failed."), messages.SUCCESS)
-
-        return self.take_with_note(
-            request,
-            chosen,
-            step,
-            title=_now("Call failed"),
-            consequence=_now("SumUp is asked first. Only 24 hours after it was sent may a person say that it failed."),
-        )
+        return confirm(self, request, chosen, GIVE_UP)
 
     def _take(
         self, request: HttpRequest, refund: Refund, step: Callable[[], Any], what: str, *, asks_sumup: bool = False
@@ -284,6 +235,93 @@ class RefundAdmin(RecordAdmin):
             self.message_user(request, f"{refund.order}, {refund}: {refusal}", messages.ERROR)
             return False
         return True
+
+
+def _preview_refund(_request: HttpRequest, refund: Refund) -> RowPreview:
+    """Whose it is and why, how much it is, and how it stands."""
+    said = f"{in_words(refund.amount, refund.currency)} of order {refund.order}: {refund.reason}"
+    return RowPreview([said, f"Status: {refund.get_status_display()}."], refund.approved_at)
+
+
+def _preview_leaving(request: HttpRequest, refund: Refund) -> RowPreview:
+    """Of a refund that is sent with a yes: the sum of all of them matters too."""
+    return replace(_preview_refund(request, refund), sums={"goes back": refund.amount})
+
+
+def _hold_still(_request: HttpRequest, refund: Refund) -> Refund:
+    """The refund as it is now, and stays until the transaction ends."""
+    return refunds.hold_still(refund)
+
+
+def _approve(request: HttpRequest, refund: Refund, _note: str) -> str:
+    def approve() -> None:
+        if not refunds.approve(refund, by=person_of(request)):
+            raise CannotRefund("It was approved, sent or turned down already.")
+
+    steps.take(request, refund, approve, "Approved")
+    return "1 refund will be sent in a moment."
+
+
+def _turn_down(request: HttpRequest, refund: Refund, note: str) -> str:
+    def turn_down() -> None:
+        if not refunds.turn_down(refund, by=person_of(request), note=note):
+            raise CannotRefund("It is too late: it was sent, or is over.")
+
+    steps.take(request, refund, turn_down, f"Turned down: {note}")
+    return "Turned down. No money leaves."
+
+
+def _send_again(request: HttpRequest, refund: Refund, note: str) -> str:
+    again = partial(refunds.send_again, refund, by=person_of(request), note=note)
+    steps.take(request, refund, again, f"Sent again: {note}")
+    return "A new refund will be sent in a moment."
+
+
+def _call_failed(request: HttpRequest, refund: Refund, note: str) -> str:
+    failed = partial(refunds.call_failed, refund, by=person_of(request), note=note)
+    steps.take(request, refund, failed, f"Called failed: {note}")
+    return "The refund counts as failed."
+
+
+APPROVE = StaffAction(
+    "approve refund",
+    "Approve: send it now",
+    "The money leaves within seconds of your yes.",
+    _approve,
+    lambda n: f"{n} refunds will be sent in a moment.",
+    needs_note=False,
+    preview=_preview_leaving,
+    lock=_hold_still,
+)
+TURN_DOWN = StaffAction(
+    "turn down refund",
+    "Turn down",
+    "The refund is dropped, and no money leaves. Its amount can be refunded anew.",
+    _turn_down,
+    lambda n: f"{n} refunds are turned down. No money leaves.",
+    preview=_preview_refund,
+    lock=_hold_still,
+)
+RETRY = StaffAction(
+    "send refund again",
+    "Send again",
+    "SumUp is asked first. Only if it shows no such refund, the amount is sent once more.",
+    _send_again,
+    lambda n: f"{n} new refunds will be sent in a moment.",
+    preview=_preview_leaving,
+    lock=_hold_still,
+    before=lambda _request, refund: steps.ask(partial(refunds.read, refund)),
+)
+GIVE_UP = StaffAction(
+    "call refund failed",
+    "Call failed",
+    "SumUp is asked first. Only 24 hours after it was sent may a person say that it failed.",
+    _call_failed,
+    lambda n: f"{n} refunds count as failed.",
+    preview=_preview_refund,
+    lock=_hold_still,
+    before=lambda _request, refund: steps.ask(partial(refunds.look_before_giving_up, refund)),
+)
 
 
 def _steps_of(refund: Refund) -> list[str]:
@@ -457,23 +495,7 @@ class DailyCloseAdmin(RecordAdmin):
     @admin.action(description=_("Reopen"), permissions=["change"])
     def reopen(self, request: HttpRequest, chosen: QuerySet[DailyClose]) -> HttpResponse:
         """Open closed days again, each as a new round."""
-
-        def step(request: HttpRequest, close: DailyClose, note: str) -> None:
-            fresh = closing.reopen(close, by=person_of(request), note=note)
-            if fresh.pk == close.pk:
-                self.message_user(request, _("%(day)s is not closed.") % {"day": close.day}, messages.WARNING)
-                return
-            log(request, close, f"Reopened: {note}")
-            said = _("%(day)s is open again; the worker closes it anew.")
-            self.message_user(request, said % {"day": close.day}, messages.SUCCESS)
-
-        return self.take_with_note(
-            request,
-            chosen,
-            step,
-            title=_now("Reopen"),
-            consequence=_now("The day is compared with SumUp anew. What it was closed with stays on record."),
-        )
+        return confirm(self, request, chosen, REOPEN)
 
     def _close(self, request: HttpRequest, day: date) -> DailyClose | None:
         """Close one day and say how it stands; nothing if it could not be begun."""
@@ -498,6 +520,23 @@ CLOSED_AS: dict[str, tuple[int, Any]] = {
     DailyClose.Status.EARLY: (messages.INFO, _("%(day)s is compared, but it is not over: it stays open.")),
     DailyClose.Status.CLOSED: (messages.SUCCESS, _("%(day)s is closed: everything is matched or explained.")),
 }
+
+
+def _reopen(request: HttpRequest, close: DailyClose, note: str) -> str:
+    fresh = closing.reopen(close, by=person_of(request), note=note)
+    if fresh.pk == close.pk:
+        raise steps.Refused("It is not closed.")
+    log(request, close, f"Reopened: {note}")
+    return f"{close.day} is open again; the worker closes it anew."
+
+
+REOPEN = StaffAction(
+    "reopen day",
+    "Reopen",
+    "The day is compared with SumUp anew. What it was closed with stays on record.",
+    _reopen,
+    lambda n: f"{n} days are open again; the worker closes them anew.",
+)
 
 
 def _summary_of(close: DailyClose) -> dict[str, Any]:

@@ -342,13 +342,18 @@ def _record(batch: RefundBatch, order: Order, quantity: int, **more: Any) -> Non
 # --- Approving --------------------------------------------------------------------------------------------------------
 
 
+def hold_still(batch: RefundBatch) -> RefundBatch:
+    """The batch as it is now, and stays until the caller's transaction ends."""
+    return RefundBatch.objects.select_for_update(no_key=True).get(pk=batch.pk)
+
+
 @transaction.atomic
 def approve(batch: RefundBatch, *, by: User) -> int:
     """Let all of the batch's refunds be sent that nobody has approved or turned down; how many. Again is none.
 
     Whoever calls this sees to it that `by` may. Raises CannotCallOff before all of them are prepared.
     """
-    batch = RefundBatch.objects.select_for_update(no_key=True).get(pk=batch.pk)
+    batch = hold_still(batch)
     if batch.prepared_at is None:
         raise CannotCallOff(_("Not all of its refunds are prepared yet."))
     waiting = batch.refunds.filter(status=Refund.Status.REQUESTED, approved_at=None)

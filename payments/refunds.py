@@ -168,6 +168,11 @@ def prepare_for_called_off(order: Order) -> None:
             logger.warning("No refund was prepared for line %s: %s", line.uuid, refusal)
 
 
+def hold_still(refund: Refund) -> Refund:
+    """The refund as it is now, and stays until the caller's transaction ends."""
+    return _lock(refund)[1]
+
+
 def _lock(refund: Refund) -> tuple[Order, Refund]:
     order = orders.lock(refund.order_id)
     return order, Refund.objects.select_for_update(no_key=True).get(pk=refund.pk)
@@ -354,19 +359,29 @@ def _take(refunds: RefundQuerySet) -> Refund | None:
 def give_up(refund: Refund, *, by: User, note: str) -> None:
     """A person says that a refund in doubt for a day has failed. Raises CannotRefund, or SumUpError if SumUp does not
     show the transaction now; and if it shows the refund after all, it is done."""
+    look_before_giving_up(refund)
+    call_failed(refund, by=by, note=note)
+
+
+def look_before_giving_up(refund: Refund) -> None:
+    """Take in what SumUp shows of a refund in doubt for a day. Raises CannotRefund before that, or SumUpError."""
     if refund.sent_at is None or timezone.now() - refund.sent_at < BEFORE_GIVING_UP:
         raise CannotRefund(_("SumUp may still show it: wait until it was sent 24 hours ago."))
     read(refund)
-    with transaction.atomic():
-        order, refund = _lock(refund)
-        if refund.status != Refund.Status.UNKNOWN:
-            raise CannotRefund(_("It is not in doubt any more."))
-        refund.note = note
-        refund.save(update_fields=["note"])
-        order.record("refund_given_up", by=by, refund=str(refund.uuid))
-        for case in Case.objects.unresolved().filter(kind=Case.Kind.REFUND_UNKNOWN).about(refund):
-            case.resolve(by=by, note=note)
-        events.mark_failed(order, refund, _("SumUp has shown no sign of it for a day."))
+
+
+@transaction.atomic
+def call_failed(refund: Refund, *, by: User, note: str) -> None:
+    """Write down that a refund has failed of which SumUp shows nothing. Raises CannotRefund."""
+    order, refund = _lock(refund)
+    if refund.status != Refund.Status.UNKNOWN:
+        raise CannotRefund(_("It is not in doubt any more."))
+    refund.note = note
+    refund.save(update_fields=["note"])
+    order.record("refund_given_up", by=by, refund=str(refund.uuid))
+    for case in Case.objects.unresolved().filter(kind=Case.Kind.REFUND_UNKNOWN).about(refund):
+        case.resolve(by=by, note=note)
+    events.mark_failed(order, refund, _("SumUp has shown no sign of it for a day."))
 
 
 def retry(refund: Refund, *, by: User, note: str) -> Refund:
@@ -376,18 +391,23 @@ def retry(refund: Refund, *, by: User, note: str) -> Refund:
     all, nothing is sent.
     """
     read(refund)
-    with transaction.atomic():
-        _order, refund = _lock(refund)
-        if refund.status != Refund.Status.FAILED or refund.payment is None:
-            raise CannotRefund(_("It has not failed."))
-        if refund.sent_at is None:
-            raise CannotRefund(_("It was never sent. Ask for a new refund instead."))
-        if hasattr(refund, "retried_as"):
-            raise CannotRefund(_("It was tried again already."))
-        fresh = request(refund.payment, Wish(refund.amount, refund.reason, by, refund.line, refund.batch))
-        fresh.retry_of, fresh.note = refund, note
-        fresh.save(update_fields=["retry_of", "note"])
-        approve(fresh, by=by)
-        for case in Case.objects.unresolved().filter(kind=Case.Kind.REFUND_FAILED).about(refund):
-            case.resolve(by=by, note=note)
+    return send_again(refund, by=by, note=note)
+
+
+@transaction.atomic
+def send_again(refund: Refund, *, by: User, note: str) -> Refund:
+    """Let a refund that failed, as SumUp has just said, be sent as a new one; the new one. Raises CannotRefund."""
+    _order, refund = _lock(refund)
+    if refund.status != Refund.Status.FAILED or refund.payment is None:
+        raise CannotRefund(_("It has not failed."))
+    if refund.sent_at is None:
+        raise CannotRefund(_("It was never sent. Ask for a new refund instead."))
+    if hasattr(refund, "retried_as"):
+        raise CannotRefund(_("It was tried again already."))
+    fresh = request(refund.payment, Wish(refund.amount, refund.reason, by, refund.line, refund.batch))
+    fresh.retry_of, fresh.note = refund, note
+    fresh.save(update_fields=["retry_of", "note"])
+    approve(fresh, by=by)
+    for case in Case.objects.unresolved().filter(kind=Case.Kind.REFUND_FAILED).about(refund):
+        case.resolve(by=by, note=note)
     return fresh

@@ -16,11 +16,8 @@ from orders.models import Order
 from payments import settling
 from payments.models import Payment, Refund
 from payments.simulator import Simulator
-<<<<<<< HEAD
-from tests.support.forms import save_form
-=======
 from tests.backoffice.desk import act
->>>>>>> 012bcff (Ask before chosen orders are cancelled)
+from tests.support.forms import save_form
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
@@ -150,26 +149,7 @@ class OrderAdmin(GoodsPage, MailPages, RecordAdmin):
     @admin.action(description=_("Erase who ordered"), permissions=["erase"])
     def erase_contact(self, request: HttpRequest, orders: QuerySet[Order]) -> HttpResponse:
         """Name and addresses of these orders go, for a guest who asks for it; what the books need stays."""
-        return self.take_with_note(
-            request,
-            orders,
-            self._erase_contact,
-            title=_now("Erase who ordered"),
-            consequence=_now(
-                "Name, e-mail and delivery address are erased for good, and no more mail is sent. What was ordered and"
-                " paid stays. An order that is not over is left as it is."
-            ),
-        )
-
-    def _erase_contact(self, request: HttpRequest, order: Order, note: str) -> None:
-        try:
-            with transaction.atomic():
-                if privacy.erase_contact(order, by=person_of(request)):
-                    log(request, order, f"Erased who ordered: {note}")
-        except privacy.CannotErase as refusal:
-            self.message_user(request, str(refusal), messages.WARNING)
-        else:
-            self.message_user(request, _("%(order)s: who ordered is erased.") % {"order": order}, messages.SUCCESS)
+        return staff_actions.confirm(self, request, orders, ERASE)
 
     # --- What may be done about an order's money ----------------------------------------------------------------------
 
@@ -250,6 +230,25 @@ class OrderAdmin(GoodsPage, MailPages, RecordAdmin):
             "original": order,
         }
         return self.show_page(request, "admin/orders/order/confirm.html", str(form.title), **told)
+
+
+def _erase(request: HttpRequest, order: Order, note: str) -> str:
+    try:
+        if privacy.erase_contact(order, by=person_of(request)):
+            log(request, order, f"Erased who ordered: {note}")
+    except privacy.CannotErase as refusal:
+        raise staff_actions.Refused(str(refusal)) from refusal
+    return f"{order}: who ordered is erased."
+
+
+ERASE = staff_actions.StaffAction(
+    "erase who ordered",
+    "Erase who ordered",
+    "Name, e-mail and delivery address are erased for good, and no more mail is sent. What was ordered and paid stays."
+    " An order that is not over is left as it is.",
+    _erase,
+    lambda n: f"{n} orders: who ordered is erased.",
+)
 
 
 def read_way(request: HttpRequest) -> order_money.Way | None:

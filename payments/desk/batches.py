@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -11,10 +11,10 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from cartsite.backoffice import RecordAdmin, person_of
 from cartsite.models import Case
+from cartsite.staff_actions import RowPreview, StaffAction, confirm
 from cartsite.templatetags.shop import in_words
 from payments import calling_off
 from payments.desk import steps
@@ -63,18 +63,35 @@ class RefundBatchAdmin(RecordAdmin):
     @admin.action(description=_("Approve: send all of it"), permissions=["approve"])
     def approve(self, request: HttpRequest, chosen: QuerySet[RefundBatch]) -> HttpResponse:
         """Let the worker send the refunds of these batches, within seconds."""
-        done = 0
-        for batch in chosen:
-            try:
-                done += steps.take(request, batch, partial(self._approve, request, batch), "Approved")
-            except steps.Refused as refusal:
-                self.message_user(request, f"{batch.entry}: {refusal}", messages.ERROR)
-        words = ngettext("%(n)d refund will be sent in a moment.", "%(n)d refunds will be sent in a moment.", done)
-        self.say(request, words, done)
-        return self.go_back(request, chosen)
+        return confirm(self, request, chosen, APPROVE)
 
-    def _approve(self, request: HttpRequest, batch: RefundBatch) -> int:
-        return calling_off.approve(batch, by=person_of(request))
+
+def _preview_batch(_request: HttpRequest, batch: RefundBatch) -> RowPreview:
+    """How many refunds wait, and how much leaves with them."""
+    if batch.prepared_at is None:
+        return RowPreview(why_not="Not all of its refunds are prepared yet.")
+    waiting = calling_off.progress_of(batch).waiting
+    named = "1 refund" if waiting.count == 1 else f"{waiting.count} refunds"
+    said = [f"{batch.entry}: {batch.reason}", f"{named}, {in_words(waiting.amount)} in all."]
+    return RowPreview(said, sums={"goes back": waiting.amount})
+
+
+def _approve(request: HttpRequest, batch: RefundBatch, _note: str) -> str:
+    approve = partial(calling_off.approve, batch, by=person_of(request))
+    sent = steps.take(request, batch, approve, "Approved")
+    return f"{sent} refund{'' if sent == 1 else 's'} will be sent in a moment."
+
+
+APPROVE = StaffAction(
+    "approve batch",
+    "Approve: send all of it",
+    "The money leaves within seconds of your yes.",
+    _approve,
+    lambda n: f"The refunds of {n} lists will be sent in a moment.",
+    needs_note=False,
+    preview=_preview_batch,
+    lock=lambda _request, batch: calling_off.hold_still(batch),
+)
 
 
 def describe(request: HttpRequest, batch: RefundBatch) -> dict[str, Any]:

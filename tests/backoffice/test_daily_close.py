@@ -173,7 +173,7 @@ def test_only_a_closed_day_is_reopened(staff_client: Client, traded: Payment) ->
 
     answer = act(staff_client, red, "reopen", note="A test.")
 
-    assert said(answer) == ["2026-06-17 is not closed."]
+    assert said(answer) == ["2026-06-17 (Something is unexplained): It is not closed."]
     assert (DailyClose.objects.count(), logged(red)) == (1, [])
 
 

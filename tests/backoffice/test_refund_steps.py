@@ -11,7 +11,7 @@ from payments import refunds
 from payments.models import Payment, Refund
 from payments.refunds import Wish
 from payments.simulator import Simulator
-from tests.backoffice.desk import act, ask, list_of, logged, page_of, said, text_of
+from tests.backoffice.desk import act, agree, ask, list_of, logged, page_of, said, text_of
 from tests.orders.acts import all_rows
 from tests.payments.records import Later, fresh
 
@@ -96,7 +96,7 @@ def test_an_approved_refund_is_sent_by_the_sweep(
 def test_a_button_leads_back_to_its_refund(staff_client: Client, asked: Refund) -> None:
     posted = {"action": "approve", "_selected_action": [asked.pk], "from_record": "1"}
 
-    answer = staff_client.post(list_of(Refund), posted)
+    answer = agree(staff_client, staff_client.post(list_of(Refund), posted))
 
     assert answer["Location"] == page_of(asked)
 
@@ -106,7 +106,7 @@ def test_approving_twice_says_so(staff_client: Client, asked: Refund) -> None:
 
     answer = act(staff_client, asked, "approve")
 
-    assert "It was approved, sent or turned down already." in said(answer)[-2]
+    assert "It was approved, sent or turned down already." in said(answer)[-1]
     assert logged(asked) == ["Approved"]
 
 

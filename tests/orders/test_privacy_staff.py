@@ -74,7 +74,7 @@ def test_an_order_that_is_not_over_is_left_as_it_is_and_staff_are_told_why(staff
 
     answer = act(staff_client, order, "erase_contact", note="They asked.")
 
-    assert said(answer) == [f"Order {order} awaits payment."]
+    assert said(answer) == [f"{order}: Order {order} awaits payment."]
     assert all_rows() == before
     assert logged(order) == []
 
