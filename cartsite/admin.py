@@ -21,7 +21,7 @@ from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from cartsite import mail_on_request
+from cartsite import agreements, mail_on_request
 from cartsite.backoffice import GuardedAdmin, RecordAdmin, WithPages, age_of, log, may_erase, path_of, person_of
 from cartsite.editing import EditedAdmin
 from cartsite.models import Case, Message, Suppression, User
@@ -260,8 +260,10 @@ class CaseAdmin(RecordAdmin):
             raise PermissionDenied
         chosen = self._read_step(request)
         offers = case_steps.offers_for(request, case, chosen)
-        if chosen and self._took(request, case, next((offer for offer in offers if offer.step == chosen), None)):
-            return HttpResponseRedirect(path_of(case))
+        if chosen:
+            offer = next((offer for offer in offers if offer.step == chosen), None)
+            if (answer := self._answer(request, case, chosen, offer)) is not None:
+                return answer
         told = _tell_about(case) | {"offers": offers, "chosen": chosen, "original": case}
         return self.show_page(request, "admin/cartsite/case/detail.html", str(case), **told)
 
@@ -274,25 +276,70 @@ class CaseAdmin(RecordAdmin):
             raise PermissionDenied
         return Step(pressed)
 
-    def _took(self, request: HttpRequest, case: Case, offer: case_steps.Offer | None) -> bool:
-        """Take the step; False if its form has to be shown again."""
-        if offer is None:
-            self.message_user(request, _("This cannot be done about the case any more."), messages.ERROR)
-            return True
-        if not offer.form.is_valid():
-            return False
+    def _answer(
+        self, request: HttpRequest, case: Case, step: Step, offer: case_steps.Offer | None
+    ) -> HttpResponse | None:
+        """The next page: the one that asks once more, or the case's when it is done; None to show the form again."""
         try:
-            case_steps.take(request, case, offer)
+            agreements.raise_if_done(request, case_steps.name_of(step), case)
+            if offer is None:
+                return self._say_too_late(request, case)
+            return self._take(request, case, offer) if offer.form.is_valid() else None
+        except agreements.Repeated as repeat:
+            return self.show_repeat(request, repeat)
+
+    def _say_too_late(self, request: HttpRequest, case: Case) -> HttpResponse:
+        self.message_user(request, _("This cannot be done about the case any more."), messages.ERROR)
+        return HttpResponseRedirect(path_of(case))
+
+    def _take(self, request: HttpRequest, case: Case, offer: case_steps.Offer) -> HttpResponse | None:
+        """Do it, or show first what it comes to; None if it was refused. Raises agreements.Repeated."""
+        try:
+            if not case_steps.is_previewed(offer.step):
+                case_steps.take_at_once(request, case, offer)
+                self.message_user(request, _("Done: %(step)s.") % {"step": offer.title}, messages.SUCCESS)
+                return HttpResponseRedirect(path_of(case))
+            if not agreements.is_answered(request):
+                return self._ask_once_more(request, case, offer)
+            return self.show_outcome(request, case_steps.take(request, case, offer))
+        except agreements.Conflict as conflict:
+            return self._show_changed(request, case, offer, conflict)
         except steps.Refused as refusal:
-            offer.form.add_error("amount" if "amount" in offer.form.fields else None, str(refusal))
-            return False
-        self.message_user(request, _("Done: %(step)s.") % {"step": offer.title}, messages.SUCCESS)
-        return True
+            _refuse(offer, refusal)
+            return None
+
+    def _show_changed(
+        self, request: HttpRequest, case: Case, offer: case_steps.Offer, conflict: agreements.Conflict
+    ) -> HttpResponse | None:
+        """What the step comes to now, unless it cannot be taken any more."""
+        case.refresh_from_db()
+        if offer.step not in casework.steps_for(case):
+            return self._say_too_late(request, case)
+        try:
+            return self._ask_once_more(request, case, offer, conflict)
+        except steps.Refused as refusal:
+            _refuse(offer, refusal)
+            return None
+
+    def _ask_once_more(
+        self, request: HttpRequest, case: Case, offer: case_steps.Offer, conflict: agreements.Conflict | None = None
+    ) -> HttpResponse:
+        """Raises Refused."""
+        shown = case_steps.preview(request, case, offer)
+        agreed = agreements.offer(request, case_steps.name_of(offer.step), case, shown.fingerprint)
+        told = {"case": case, "original": case, "offer": offer, "preview": shown, "agreed": agreed}
+        more = {"conflict": conflict, "case_path": path_of(case)}
+        return self.show_page(request, "admin/cartsite/case/confirm.html", offer.title, **told, **more)
 
     @admin.action(description=_("Accept with a note"), permissions=["change"])
     def accept(self, request: HttpRequest, cases: QuerySet[Case]) -> HttpResponse:
         """Leave things as they are, and say why that is right."""
         return confirm(self, request, cases, ACCEPT)
+
+
+def _refuse(offer: case_steps.Offer, refusal: steps.Refused) -> None:
+    """Say beside the amount, or above the form, why it cannot be done."""
+    offer.form.add_error("amount" if "amount" in offer.form.fields else None, str(refusal))
 
 
 def _accept(request: HttpRequest, case: Case, note: str) -> str:

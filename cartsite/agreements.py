@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.contrib import messages
 from django.core import signing
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import get_token
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -143,6 +144,19 @@ def raise_if_done(request: HttpRequest, step: str, subject: Model, *, field: str
     kept = Agreement.objects.filter(token=name).first()
     if kept is not None:
         raise Repeated(Outcome(kept.words, kept.path))
+
+
+def show(request: HttpRequest, outcome: Outcome) -> HttpResponse:
+    """To the page that shows what came of a step, with the words for it."""
+    if outcome.words:
+        messages.success(request, outcome.words)
+    return HttpResponseRedirect(outcome.path)
+
+
+def show_again(request: HttpRequest, repeat: Repeated) -> HttpResponse:
+    """To the page that the first post of the form led to, with the same words."""
+    messages.info(request, repeat.words)
+    return HttpResponseRedirect(repeat.outcome.path)
 
 
 def forget_old() -> None:

@@ -25,7 +25,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from cartsite.agreements import Outcome, Repeated
+from cartsite import agreements
 from cartsite.http import read_key
 from cartsite.models import User
 from cartsite.plain_text import check_line, check_note
@@ -115,15 +115,13 @@ class WithPages:
         """Where this model's list is."""
         return reverse(f"admin:{self.model._meta.app_label}_{self.model._meta.model_name}_changelist")
 
-    def show_outcome(self, request: HttpRequest, outcome: Outcome) -> HttpResponse:
+    def show_outcome(self, request: HttpRequest, outcome: agreements.Outcome) -> HttpResponse:
         """To the page that shows what came of a confirmed step, with the words for it."""
-        self.message_user(request, outcome.words, messages.SUCCESS)
-        return HttpResponseRedirect(outcome.path)
+        return agreements.show(request, outcome)
 
-    def show_repeat(self, request: HttpRequest, repeat: Repeated) -> HttpResponse:
-        """The page that the first post of the form led to."""
-        self.message_user(request, repeat.words, messages.INFO)
-        return HttpResponseRedirect(repeat.outcome.path)
+    def show_repeat(self, request: HttpRequest, repeat: agreements.Repeated) -> HttpResponse:
+        """To the page that the first post of the form led to."""
+        return agreements.show_again(request, repeat)
 
     def go_back(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
         """To the record whose page the button was on, or else to the list."""

@@ -213,12 +213,14 @@ def take_cash(order: Order, amount: Decimal, *, by: User) -> None:
 
 def retry(case: Case, *, by: User, note: str) -> Refund:
     """Send a failed refund once more. Raises CannotRefund, or SumUpError if SumUp does not show the payment now."""
-    return refunds.retry(_need_refund(case), by=by, note=note)
+    look_first(case, Step.RETRY)
+    return send_again(case, by=by, note=note)
 
 
 def give_up(case: Case, *, by: User, note: str) -> None:
     """Call a refund that was in doubt for a day failed. Raises CannotRefund, SumUpError."""
-    refunds.give_up(_need_refund(case), by=by, note=note)
+    look_first(case, Step.GIVE_UP)
+    call_failed(case, by=by, note=note)
 
 
 def close_attempt(case: Case, *, by: User, note: str) -> None:
@@ -226,17 +228,43 @@ def close_attempt(case: Case, *, by: User, note: str) -> None:
 
     Raises CannotDo, or SumUpError if SumUp gives no answer.
     """
-    payment = payment_of(case)
-    if payment is None:
-        raise CannotDo(_("This case is not about an attempt to pay."))
-    if payment.is_live and _is_known_at_sumup(payment):
-        raise CannotDo(_("SumUp knows this checkout: cancel the order instead, which closes it safely."))
-    with transaction.atomic():
-        order, payment = ledger.lock(payment)
-        if payment.is_live:
-            settling.close(order, payment, "closed by staff")
-            payment.save()
-        _resolve(case, by, note)
+    look_first(case, Step.CLOSE_ATTEMPT)
+    close_unknown(case, by=by, note=note)
+
+
+def look_first(case: Case, step: Step) -> None:
+    """Ask SumUp what must be known before such a step, outside of its transaction.
+
+    Raises CannotDo, CannotRefund, or SumUpError.
+    """
+    if step == Step.RETRY:
+        refunds.read(_need_refund(case))
+    elif step == Step.GIVE_UP:
+        refunds.look_before_giving_up(_need_refund(case))
+    elif step == Step.CLOSE_ATTEMPT:
+        payment = _need_payment(case)
+        if payment.is_live and _is_known_at_sumup(payment):
+            raise CannotDo(_("SumUp knows this checkout: cancel the order instead, which closes it safely."))
+
+
+def send_again(case: Case, *, by: User, note: str) -> Refund:
+    """Let a refund that failed, as SumUp has just said, be sent as a new one. Raises CannotRefund."""
+    return refunds.send_again(_need_refund(case), by=by, note=note)
+
+
+def call_failed(case: Case, *, by: User, note: str) -> None:
+    """Write down that a refund has failed of which SumUp shows nothing. Raises CannotRefund."""
+    refunds.call_failed(_need_refund(case), by=by, note=note)
+
+
+@transaction.atomic
+def close_unknown(case: Case, *, by: User, note: str) -> None:
+    """Close an attempt that SumUp does not know, as it has just said. Raises CannotDo."""
+    order, payment = ledger.lock(_need_payment(case))
+    if payment.is_live:
+        settling.close(order, payment, "closed by staff")
+        payment.save()
+    _resolve(case, by, note)
 
 
 def _is_known_at_sumup(payment: Payment) -> bool:
@@ -282,6 +310,13 @@ def _need_order(case: Case) -> Order:
     if order is None:
         raise CannotDo(_("This case is not about an order."))
     return order
+
+
+def _need_payment(case: Case) -> Payment:
+    payment = payment_of(case)
+    if payment is None:
+        raise CannotDo(_("This case is not about an attempt to pay."))
+    return payment
 
 
 def _need_refund(case: Case) -> Refund:

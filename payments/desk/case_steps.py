@@ -3,18 +3,25 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django import forms
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from cartsite.backoffice import NoteForm, person_of
+from cartsite import agreements
+from cartsite.backoffice import NoteForm, log, path_of, person_of
 from cartsite.models import Case, User
+from cartsite.templatetags.shop import in_words
+from orders import services as orders
+from orders.access import read_number
+from orders.models import Order
 from payments import casework, closing, ledger, refunds
 from payments.casework import Step
-from payments.desk import fields, steps
-from payments.desk.order_money import owed_for
+from payments.desk import fields, order_money, steps
+from payments.desk.order_money import Preview, owed_for
 from payments.models import Refund
 
 TITLES = {
@@ -101,6 +108,12 @@ class Offer:
     form: forms.Form
 
     @property
+    def as_hidden(self) -> list[tuple[str, str]]:
+        """What was typed, for the page that asks once more."""
+        named = [self.form.add_prefix(name) for name in self.form.fields]
+        return [(name, self.form.data.get(name, "")) for name in named]
+
+    @property
     def title(self) -> str:
         return str(TITLES[self.step])
 
@@ -147,17 +160,103 @@ def _suggest(case: Case) -> dict[Step, Decimal]:
 # --- Taking a step ----------------------------------------------------------------------------------------------------
 
 
-def take(request: HttpRequest, case: Case, offer: Offer) -> None:
-    """Do what the offer's valid form says, in the name of this person. Raises Refused."""
+def is_previewed(step: Step) -> bool:
+    """Whether it moves money, places or goods: then what it comes to is shown first."""
+    return step in NEEDS
+
+
+def name_of(step: Step) -> str:
+    """What a step is called where it is agreed to."""
+    return f"case: {step}"
+
+
+def take_at_once(request: HttpRequest, case: Case, offer: Offer) -> None:
+    """Do what the offer's valid form says, of a step that moves nothing. Raises Refused."""
+    step = partial(DO[offer.step], case, offer.form.cleaned_data, person_of(request))
+    steps.take(request, case, step, _in_history(offer), asks_sumup=offer.step in ASKS_SUMUP)
+
+
+def preview(request: HttpRequest, case: Case, offer: Offer) -> Preview:
+    """What the offer's valid form comes to: it is done, and undone in the same transaction. Raises Refused.
+
+    What asks SumUp cannot be tried so: then what it says it does must do.
+    """
+    try:
+        with transaction.atomic():
+            shown = _promise(case, offer) if offer.step in ASKS_SUMUP else _do(request, case, offer)
+            transaction.set_rollback(True)
+    except steps.REFUSALS as refusal:
+        raise steps.Refused(steps.in_words(refusal)) from refusal
+    return shown
+
+
+def take(request: HttpRequest, case: Case, offer: Offer) -> agreements.Outcome:
+    """Do once what the offer's valid form says, if it still comes to what its preview showed.
+
+    Raises Refused, agreements.Conflict, or agreements.Repeated.
+    """
+    steps.ask(partial(casework.look_first, case, offer.step))
+    try:
+        with agreements.once(request, name_of(offer.step), case) as promise:
+            promised = _promise(case, offer)
+            done = _do(request, case, offer)
+            promise.check((promised if offer.step in ASKS_SUMUP else done).fingerprint)
+            log(request, case, _in_history(offer))
+            return promise.conclude(f"Done: {offer.title}. {done.words}", path_of(case))
+    except steps.REFUSALS as refusal:
+        raise steps.Refused(steps.in_words(refusal)) from refusal
+
+
+def _in_history(offer: Offer) -> str:
+    note = offer.form.cleaned_data.get("note")
+    return f"{offer.title}: {note}" if note else offer.title
+
+
+def _promise(case: Case, offer: Offer) -> Preview:
+    """What the step says that it does; agreed to with how its case and the money stand."""
+    order = _order_about(case, offer)
+    return _preview_of(offer, [offer.consequence], _facts_of(case, order))
+
+
+def _do(request: HttpRequest, case: Case, offer: Offer) -> Preview:
+    """Take the step inside the caller's transaction, and say what it comes to."""
+    order = _order_about(case, offer)
+    order = orders.lock(order.pk) if order else None
+    facts = _facts_of(case, order)
+    before = order_money.look(order) if order else None
     typed = offer.form.cleaned_data
+    answer = DO[offer.step](case, typed, person_of(request))
+    if typed.get("approve") and isinstance(answer, list):
+        steps.approve_all(request, answer)
+    said = _compare(case, offer, order, before) if order and before else []
+    case.refresh_from_db()
+    if case.status == Case.Status.RESOLVED:
+        said.append("The case is resolved.")
+    return _preview_of(offer, said, facts)
 
-    def step() -> None:
-        answer = DO[offer.step](case, typed, person_of(request))
-        if typed.get("approve") and isinstance(answer, list):
-            steps.approve_all(request, answer)
 
-    what = f"{offer.title}: {typed['note']}" if typed.get("note") else offer.title
-    steps.take(request, case, step, what, asks_sumup=offer.step in ASKS_SUMUP)
+def _compare(case: Case, offer: Offer, order: Order, before: order_money.Look) -> list[str]:
+    after = order_money.look(Order.objects.get(pk=order.pk))
+    if offer.step != Step.ATTACH:
+        return order_money.compare(order, before, after)
+    amount = "The money" if case.at_stake is None else in_words(case.at_stake, order.currency)
+    return [f"{amount} becomes a payment of order {order}.", f"The order is then: {after.status}."]
+
+
+def _preview_of(offer: Offer, sentences: list[str], facts: list[Any]) -> Preview:
+    typed = {name: str(value) for name, value in offer.form.cleaned_data.items()}
+    return Preview(sentences, agreements.fingerprint_of(typed, sentences, facts))
+
+
+def _facts_of(case: Case, order: Order | None) -> list[Any]:
+    return [case.status, order_money.facts_of(order) if order else None]
+
+
+def _order_about(case: Case, offer: Offer) -> Order | None:
+    """The order whose money moves: the case's, or the one that its money is attached to."""
+    if offer.step == Step.ATTACH:
+        return Order.objects.filter(number=read_number(offer.form.cleaned_data["number"])).first()
+    return casework.order_of(case)
 
 
 def _refund(case: Case, typed: dict[str, Any], by: User) -> list[Refund]:
@@ -184,15 +283,15 @@ def _take_cash(case: Case, typed: dict[str, Any], by: User) -> None:
 
 
 def _retry(case: Case, typed: dict[str, Any], by: User) -> None:
-    casework.retry(case, by=by, note=typed["note"])
+    casework.send_again(case, by=by, note=typed["note"])
 
 
 def _give_up(case: Case, typed: dict[str, Any], by: User) -> None:
-    casework.give_up(case, by=by, note=typed["note"])
+    casework.call_failed(case, by=by, note=typed["note"])
 
 
 def _close_attempt(case: Case, typed: dict[str, Any], by: User) -> None:
-    casework.close_attempt(case, by=by, note=typed["note"])
+    casework.close_unknown(case, by=by, note=typed["note"])
 
 
 def _ask(case: Case, typed: dict[str, Any], by: User) -> None:

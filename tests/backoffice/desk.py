@@ -90,9 +90,16 @@ def act(client: Client, rows: Model | Sequence[Model], action: str, **typed: str
     return agree(client, answer, **typed) if asks else answer
 
 
-def take_step(client: Client, case: Case, step: str, **typed: object) -> HttpResponse:
-    """A step on a case's page."""
+def ask_step(client: Client, case: Case, step: str, **typed: object) -> HttpResponse:
+    """The first half of a step on a case's page: type its form in."""
     return client.post(page_of(case), {"step": step} | {f"{step}-{name}": value for name, value in typed.items()})
+
+
+def take_step(client: Client, case: Case, step: str, **typed: object) -> Any:
+    """A step on a case's page, on both its pages if it is asked about once more."""
+    answer = ask_step(client, case, step, **typed)
+    asks = answer.status_code == 200 and 'name="agreed"' in answer.content.decode()
+    return agree(client, answer) if asks else answer
 
 
 def wish_for(payment: Payment, amount: str = "10.00", **more: Any) -> Refund:
