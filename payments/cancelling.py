@@ -8,7 +8,6 @@ Places go back by where they are now: some of a line may have been moved. What w
 before goes back from that one.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bookings.models import Booking, Entry
+from cartsite import agreements
 from cartsite.models import User
 from orders import replacing
 from orders import services as orders
@@ -41,7 +41,7 @@ class CannotCancel(Exception):
     """It cannot be called off; nothing has moved. The text says why."""
 
 
-class LooksDifferent(CannotCancel):
+class LooksDifferent(CannotCancel, agreements.Conflict):
     """It does not come to what the shopper was shown any more: they must look again."""
 
 
@@ -266,7 +266,7 @@ class Plan:
         """Equal if the shopper would read the same, of an order that still stands the same."""
         read = [(p.line.pk, p.quantity, str(p.back), str(p.worth), [b.pk for b in p.places]) for p in self.promises]
         stands = [(offer.line.pk, str(offer.key), offer.open, offer.already) for offer in self.offers]
-        return hashlib.sha256(repr((read, stands, self.is_whole, self.by_card)).encode()).hexdigest()[:32]
+        return agreements.fingerprint_of(read, stands, self.is_whole, self.by_card)
 
 
 def offers_for(order: Order) -> list[Offer]:

@@ -5,7 +5,6 @@ the difference goes back, promised, so that nobody has to approve it; a dearer o
 less what was paid for the old one.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +20,7 @@ from django.utils.translation import gettext as _
 from bookings import capacity, waiting
 from bookings.browsing import load_price_kinds
 from bookings.models import Booking, Entry, PriceKind
+from cartsite import agreements
 from cartsite.models import User
 from orders import moving, per_person, replacing
 from orders import services as orders
@@ -35,7 +35,7 @@ from payments.refunds import Wish
 NOTHING = Decimal("0.00")
 
 
-class LooksDifferent(CannotMove):
+class LooksDifferent(CannotMove, agreements.Conflict):
     """It does not come to what the shopper was shown any more: they must look again."""
 
 
@@ -238,7 +238,7 @@ class Plan:
         read = (move.to.pk, str(move.to.starts_at), str(move.costs), str(move.paid), str(move.more), str(self.back))
         rule = (str(move.rule["cancel_until"]), str(move.rule["kept_percent"]))
         stands = [(place.booking.pk, str(place.worth)) for place in move.places]
-        return hashlib.sha256(repr((read, rule, stands, self.by_card)).encode()).hexdigest()[:32]
+        return agreements.fingerprint_of(read, rule, stands, self.by_card)
 
 
 def plan_for(order: Order, key: Key, some: Some, to: int) -> Plan:

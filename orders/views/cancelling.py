@@ -10,12 +10,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from cart.visitors import user_of
+from cartsite import agreements
 from cartsite.templatetags.shop import in_words
 from orders import access
 from orders.forms import CancelForm, name_of
 from orders.models import Order
 from payments import cancelling
 from payments.cancelling import CannotCancel, Offer, Plan
+
+CANCEL = "shopper cancels"
 
 
 @never_cache
@@ -25,6 +28,10 @@ def cancel(request: HttpRequest, number: str) -> HttpResponse:
     if request.method != "POST" and number != number.upper():
         return redirect("orders:cancel", number.upper())
     order = access.find_order(request, number)
+    try:
+        agreements.raise_if_done(request, CANCEL, order)
+    except agreements.Repeated as repeat:
+        return agreements.show_again(request, repeat)
     offers = cancelling.offers_for(order)
     typed = request.POST if request.method == "POST" else request.GET
     most, places = {offer.key: offer.open for offer in offers}, {offer.key: offer.places for offer in offers}
@@ -53,7 +60,8 @@ def _review(
     except CannotCancel as refusal:
         form.add_error(None, str(refusal))
         return _choose(request, order, offers, form)
-    context = {"order": order, "plan": plan, "wanted": _as_typed(form), "has_changed": has_changed}
+    agreed = agreements.offer(request, CANCEL, order, plan.fingerprint)
+    context = {"order": order, "plan": plan, "wanted": _as_typed(form), "has_changed": has_changed, "agreed": agreed}
     return render(request, "orders/cancel_review.html", context, status=422 if has_changed else 200)
 
 
@@ -70,15 +78,16 @@ def _cancel(request: HttpRequest, order: Order, form: CancelForm) -> HttpRespons
     if not form.is_valid():  # it was called off meanwhile, by a click before this one or by somebody else
         return _say_changed(request, order)
     try:
-        plan = cancelling.cancel_for_shopper(
-            order, form.wanted, agreed=request.POST.get("agreed", ""), by=user_of(request)
-        )
-    except cancelling.LooksDifferent:
+        with agreements.once(request, CANCEL, order) as promise:
+            plan = cancelling.cancel_for_shopper(order, form.wanted, agreed=promise.fingerprint, by=user_of(request))
+            outcome = promise.conclude(_what_happened(plan), order.get_absolute_url())
+    except agreements.Repeated as repeat:
+        return agreements.show_again(request, repeat)
+    except agreements.Conflict:
         return _review(request, order, cancelling.offers_for(order), form, has_changed=True)
     except CannotCancel:
         return _say_changed(request, order)
-    messages.success(request, _what_happened(plan))
-    return redirect(order)
+    return agreements.show(request, outcome)
 
 
 def _say_changed(request: HttpRequest, order: Order) -> HttpResponse:

@@ -5,11 +5,13 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import resolve
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from cart.visitors import user_of
+from cartsite import agreements
 from cartsite.templatetags.shop import in_words
 from orders import access
 from orders.forms import MoveForm, name_of
@@ -19,6 +21,8 @@ from orders.views.paying import go_and_pay
 from payments import moving
 from payments.moving import Offer, Plan
 
+EXCHANGE = "shopper exchanges"
+
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -27,6 +31,10 @@ def move(request: HttpRequest, number: str) -> HttpResponse:
     if request.method != "POST" and number != number.upper():
         return redirect("orders:move", number.upper())
     order = access.find_order(request, number)
+    try:
+        agreements.raise_if_done(request, EXCHANGE, order)
+    except agreements.Repeated as repeat:
+        return _go_again(request, repeat)
     offers = moving.offers_for(order)
     typed = request.POST if request.method == "POST" else request.GET
     form = _form_for(offers, typed or None)
@@ -66,7 +74,8 @@ def _review(
         plan = moving.plan_for(order, form.key, form.which, form.cleaned_data["to"])
     except CannotMove as refusal:
         return _choose(request, order, offers, form, why_not=str(refusal))
-    context = {"order": order, "plan": plan, "chosen": _as_typed(form), "has_changed": has_changed}
+    agreed = agreements.offer(request, EXCHANGE, order, plan.fingerprint)
+    context = {"order": order, "plan": plan, "chosen": _as_typed(form), "has_changed": has_changed, "agreed": agreed}
     return render(request, "orders/move_review.html", context, status=422 if has_changed else 200)
 
 
@@ -81,19 +90,34 @@ def _move(request: HttpRequest, order: Order, offers: list[Offer], form: MoveFor
     """Do what was shown, or show what it comes to now; where it is dearer, go and pay."""
     if not form.is_valid():  # it was moved or called off meanwhile, by a click before this one or by somebody else
         return _say_changed(request, order)
-    agreed = request.POST.get("agreed", "")
+    key, which, to = form.key, form.which, form.cleaned_data["to"]
     try:
-        plan, dearer = moving.move_for_shopper(
-            order, form.key, form.which, form.cleaned_data["to"], agreed=agreed, by=user_of(request)
-        )
-    except moving.LooksDifferent:
+        with agreements.once(request, EXCHANGE, order) as promise:
+            plan, dearer = moving.move_for_shopper(
+                order, key, which, to, agreed=promise.fingerprint, by=user_of(request)
+            )
+            words = _what_happened(plan) if dearer is None else ""
+            outcome = promise.conclude(words, (dearer or order).get_absolute_url())
+    except agreements.Repeated as repeat:
+        return _go_again(request, repeat)
+    except agreements.Conflict:
         return _review(request, order, moving.offers_for(order), form, has_changed=True)
     except CannotMove as refusal:
         return _choose(request, order, moving.offers_for(order), form, why_not=str(refusal))
-    if dearer is not None:
-        return access.remember(request, go_and_pay(request, dearer), dearer)
-    messages.success(request, _what_happened(plan))
-    return redirect(order)
+    return agreements.show(request, outcome) if dearer is None else _go_to_the_dearer(request, dearer)
+
+
+def _go_to_the_dearer(request: HttpRequest, dearer: Order) -> HttpResponse:
+    """Let this browser see the new order, and pay it."""
+    return access.remember(request, go_and_pay(request, dearer), dearer)
+
+
+def _go_again(request: HttpRequest, repeat: agreements.Repeated) -> HttpResponse:
+    """Where the first post of the form led to: to the order that is to be paid, if it made one."""
+    if repeat.outcome.words:
+        return agreements.show_again(request, repeat)
+    made = access.find_by_number(resolve(repeat.outcome.path).kwargs["number"])
+    return redirect(repeat.outcome.path) if made is None else _go_to_the_dearer(request, made)
 
 
 def _say_changed(request: HttpRequest, order: Order) -> HttpResponse:

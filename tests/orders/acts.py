@@ -91,3 +91,12 @@ def holder_of(order: Order) -> Client:
     client = Client()
     client.get(order.secret_link)
     return client
+
+
+def tabs_of(client: Client, count: int) -> list[Client]:
+    """So many tabs of the same browser, each for a thread of its own."""
+    tabs = [Client() for _tab in range(count)]
+    for tab in tabs:
+        for name, cookie in client.cookies.items():
+            tab.cookies[name] = cookie.value
+    return tabs

@@ -19,10 +19,10 @@ from orders.models import Order, OrderLine
 from payments import casework
 from payments.models import Payment, Refund
 from payments.simulator import Simulator
-from tests.concurrency import run_at_once
+from tests.concurrency import results_of, run_at_once
 from tests.factories import EntryFactory
 from tests.invariants import assert_books_balance
-from tests.orders.acts import all_rows, holder_of, statements
+from tests.orders.acts import all_rows, holder_of, statements, tabs_of
 from tests.payments.money import pay
 
 pytestmark = pytest.mark.django_db
@@ -232,25 +232,28 @@ def test_choosing_nothing_is_said(paid: Order, query: str) -> None:
     assert "at least one thing" in text_of(answer)
 
 
-def test_a_second_click_gives_nothing_back_twice(paid: Order) -> None:
+@pytest.mark.parametrize("chosen", ["line_1=1", "whole=1"])
+def test_a_second_click_gives_nothing_back_twice_and_says_what_the_first_did(paid: Order, chosen: str) -> None:
     client = holder_of(paid)
-    posted = fields_of(client.get(f"{path_of(paid)}?line_1=1"))
-    client.post(path_of(paid), posted)
+    posted = fields_of(client.get(f"{path_of(paid)}?{chosen}"))
+    first = client.post(path_of(paid), posted)
+    client.get(first["Location"])  # which says what happened
     before = all_rows()
 
     answer = client.post(path_of(paid), posted, follow=True)
 
-    assert "has changed since you looked at it" in text_of(answer)
+    assert answer.redirect_chain == [(first["Location"], 302)]
+    assert "This was done already, and not again. It is cancelled, and £" in text_of(answer)
     assert all_rows() == before
 
 
-def test_a_second_click_on_all_of_it_leads_to_the_order(paid: Order) -> None:
+def test_the_form_of_one_place_does_not_cancel_another_once_that_is_gone(paid: Order, staff: User) -> None:
     client = holder_of(paid)
-    posted = fields_of(client.get(f"{path_of(paid)}?whole=1"))
-    client.post(path_of(paid), posted)
+    tabs = [fields_of(client.get(f"{path_of(paid)}?line_1=1")) for _tab in range(2)]
+    client.post(path_of(paid), tabs[0])
     before = all_rows()
 
-    answer = client.post(path_of(paid), posted, follow=True)
+    answer = client.post(path_of(paid), tabs[1], follow=True)
 
     assert "nothing more was cancelled" in text_of(answer)
     assert all_rows() == before
@@ -258,13 +261,24 @@ def test_a_second_click_on_all_of_it_leads_to_the_order(paid: Order) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_two_tabs_at_once_give_money_back_once(paid: Order) -> None:
-    tabs = [holder_of(paid) for _tab in range(4)]
-    posted = fields_of(tabs[0].get(f"{path_of(paid)}?line_1=1"))
+    client = holder_of(paid)
+    posted = fields_of(client.get(f"{path_of(paid)}?line_1=1"))
 
-    run_at_once(*[lambda tab=tab: tab.post(path_of(paid), posted) for tab in tabs])
+    answers = results_of(run_at_once(*[lambda tab=tab: tab.post(path_of(paid), posted) for tab in tabs_of(client, 4)]))
 
+    assert {(answer.status_code, answer["Location"]) for answer in answers} == {(302, paid.get_absolute_url())}
     assert Booking.objects.filter(status="cancelled").count() == 1
     assert Refund.objects.get().amount == 35
+
+
+def test_what_one_browser_was_shown_another_cannot_say_yes_to(paid: Order) -> None:
+    posted = fields_of(holder_of(paid).get(f"{path_of(paid)}?line_1=1"))
+    before = all_rows()
+
+    answer = holder_of(paid).post(path_of(paid), posted)
+
+    assert answer.status_code == 422
+    assert all_rows() == before
 
 
 def test_a_sum_that_changed_is_shown_again_before_anything_happens(paid: Order, staff: User) -> None:

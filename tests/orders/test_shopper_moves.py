@@ -16,11 +16,12 @@ from bookings.models import Attendee, Booking, Entry
 from cartsite.models import User
 from orders import door
 from orders.models import Order, OrderLine
-from payments.models import Payment
+from payments.models import Payment, Refund
 from payments.simulator import Simulator
+from tests.concurrency import results_of, run_at_once
 from tests.factories import EntryFactory
 from tests.invariants import assert_books_balance
-from tests.orders.acts import all_rows, holder_of
+from tests.orders.acts import all_rows, holder_of, tabs_of
 from tests.payments.money import pay
 from tests.payments.records import fresh, sweep
 
@@ -161,8 +162,25 @@ def test_saying_yes_does_what_was_shown_once(paid: Order, workshop: Entry) -> No
     standing = Booking.objects.filter(order_line__order=paid, status="confirmed")
     assert {booking.entry for booking in standing} == {to}
     before = all_rows()
-    assert client.post(path_of(paid), said).status_code in (302, 422)
+    again = client.post(path_of(paid), said, follow=True)
+    assert again.redirect_chain == response.redirect_chain
+    assert "This was done already, and not again. It is moved, and £10.00 is on its way" in text_of(again)
     assert all_rows() == before
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("price", ["30.00", "50.00"])
+def test_two_tabs_at_once_move_once_and_lead_to_the_same_page(paid: Order, workshop: Entry, price: str) -> None:
+    to = another(workshop, price)
+    client = holder_of(paid)
+    said = fields_of(client.get(path_of(paid), {"places": "line_1", "line_1": "1", "to": to.pk}))
+
+    answers = results_of(run_at_once(*[lambda tab=tab: tab.post(path_of(paid), said) for tab in tabs_of(client, 2)]))
+
+    assert [answer.status_code for answer in answers] == [302, 302]
+    assert Order.objects.count() == (2 if price == "50.00" else 1)
+    assert Refund.objects.count() == (0 if price == "50.00" else 1)
+    assert Booking.objects.filter(entry=to).count() == (0 if price == "50.00" else 1)
 
 
 def test_a_dearer_date_leads_to_the_payment_page_of_a_new_order(paid: Order, workshop: Entry) -> None:
@@ -179,6 +197,19 @@ def test_a_dearer_date_leads_to_the_payment_page_of_a_new_order(paid: Order, wor
     assert "Leave it at the old date" in page
     assert f"Paid in order {paid.number}" in page
     assert dearer.number in text_of(holder_of(paid).get(paid.get_absolute_url()))
+
+
+def test_a_repeat_for_a_dearer_date_leads_to_the_same_order(paid: Order, workshop: Entry) -> None:
+    to = another(workshop, "50.00")
+    client = holder_of(paid)
+    said = fields_of(client.get(path_of(paid), {"places": "line_1", "line_1": "1", "to": to.pk}))
+    first = client.post(path_of(paid), said)
+
+    again = client.post(path_of(paid), said)
+
+    assert again["Location"] == first["Location"]
+    assert Order.objects.count() == 2
+    assert Payment.objects.exclude(order=paid).count() == 1
 
 
 def test_whoever_would_rather_stay_gets_no_basket(paid: Order, workshop: Entry) -> None:
