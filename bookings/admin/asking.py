@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldBooleanWidget
 
-from cartsite.backoffice import NoteForm, WithPages
+from cartsite import agreements
+from cartsite.backoffice import NoteForm, WithPages, path_of
 from cartsite.editing import EditedAdmin
 
-AGREED, BACK, NOTE = "agreed", "back", "note"
-OURS = {AGREED, BACK, NOTE, "csrfmiddlewaretoken"}
+BACK, NOTE = "back", "note"
+OURS = {agreements.FIELD, BACK, NOTE, "csrfmiddlewaretoken"}
+SAVE = "save what was asked about"
 
 
 class Ask(Exception):
@@ -31,6 +34,10 @@ class Refused(Exception):
     def __init__(self, errors: Mapping[str, str]) -> None:
         super().__init__(" ".join(errors.values()))
         self.errors = errors
+
+
+class NoteMissing(Exception):
+    """What was shown still holds, but it takes a note."""
 
 
 class Changed(Exception):
@@ -83,12 +90,16 @@ class AskingAdmin(WithPages, EditedAdmin):
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
         """Save, ask, or show the form again; what asks or refuses has undone its transaction."""
+        vars(request)["asked_about"] = self.model(pk=object_id)
         if BACK in request.POST:
             vars(request)["refused"] = {"": _now("Nothing is saved yet.")}
         try:
+            agreements.raise_if_done(request, SAVE, vars(request)["asked_about"])
             return super().changeform_view(request, object_id, form_url, extra_context)
         except Ask as question:
             return self._ask(request, question)
+        except agreements.Repeated as repeat:
+            return self.show_repeat(request, repeat)
         except Changed:  # what was agreed to no longer holds
             return self.changeform_view(request, object_id, form_url, extra_context)
         except Refused as refusal:
@@ -100,12 +111,34 @@ class AskingAdmin(WithPages, EditedAdmin):
         return self.show_page(request, question.template, question.title, kept=kept, **question.shown)
 
     def make_sure(
-        self, request: HttpRequest, template: str, title: str, *, fingerprint: str, needs_note: bool, **shown: Any
+        self,
+        request: HttpRequest,
+        template: str,
+        title: str,
+        *,
+        row: Model,
+        fingerprint: str,
+        needs_note: bool,
+        **shown: Any,
     ) -> str:
-        """The note that staff gave, or nothing where none is needed; raises Ask unless they agreed to just this."""
-        agreed = request.POST.get(AGREED, "")
-        form = NoteForm(request.POST if agreed == fingerprint else None) if needs_note else None
-        if agreed == fingerprint and (form is None or form.is_valid()):
-            return form.cleaned_data[NOTE] if form else ""
-        has_changed = agreed not in ("", fingerprint)
-        raise Ask(template, title, form=form, fingerprint=fingerprint, has_changed=has_changed, **shown)
+        """The note that staff gave, or nothing where none is needed, for saving this row.
+
+        Raises Ask unless they agreed to just this, and agreements.Repeated where that form has saved it before.
+        """
+        form, has_changed = NoteForm() if needs_note else None, False
+        about = vars(request)["asked_about"]
+        if agreements.is_answered(request):
+            try:
+                with agreements.once(request, SAVE, about) as promise:  # inside the transaction that saves it
+                    promise.check(fingerprint)
+                    form = NoteForm(request.POST) if needs_note else None
+                    if form is None or form.is_valid():
+                        promise.conclude(_now("%(row)s was saved.") % {"row": row}, path_of(row))
+                        return form.cleaned_data[NOTE] if form else ""
+                    raise NoteMissing
+            except NoteMissing:  # which leaves the token unspent
+                pass
+            except agreements.Conflict:
+                has_changed = True
+        agreed = agreements.offer(request, SAVE, about, fingerprint)
+        raise Ask(template, title, form=form, agreed=agreed, has_changed=has_changed, **shown)

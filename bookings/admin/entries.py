@@ -26,6 +26,7 @@ from bookings.admin.steps import EntrySteps
 from bookings.models import Entry, Pool
 from bookings.planning import CannotPlan
 from bookings.wall_time import moment_of, shown_at
+from cartsite import agreements
 from cartsite.backoffice import log, person_of
 from cartsite.editing import claim
 from orders import rescheduling
@@ -313,7 +314,8 @@ class EntryAdmin(EntrySteps, AskingAdmin):
             request,
             ASK,
             _now("Another time for %(entry)s") % {"entry": before.title},
-            fingerprint=f"{times}-{claims.sold}",
+            row=entry,
+            fingerprint=agreements.fingerprint_of(times, claims.sold),
             needs_note=True,
             original=before,
             before=wording.when(*times[0], zone),

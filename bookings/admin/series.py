@@ -188,6 +188,7 @@ class SeriesAdmin(AskingAdmin):
             request,
             ASK,
             _now("What saving %(series)s comes to") % {"series": plan.series},
+            row=plan.series,
             fingerprint=plan.fingerprint,
             needs_note=bool(plan.moves),
             plan=wording.describe_plan(plan),

@@ -1,19 +1,20 @@
 """The back office: an entry is called off, once staff have seen whom that touches and what it costs."""
 
-import hashlib
+from dataclasses import asdict
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import SELECT_CLASSES
 
 from bookings.admin import wording
 from bookings.models import Entry
+from cartsite import agreements
 from cartsite.backoffice import log, path_of, person_of
 from payments import calling_off
 from payments.calling_off import CannotCallOff, Outlook
@@ -22,6 +23,7 @@ from payments.models import RefundBatch
 
 # Places are lost and money is promised: who may do either alone may not do this.
 NEEDED = ("bookings.change_entry", "orders.change_order")
+CALL_OFF = "call off entry"
 # So many orders are put right while staff wait for the page; the worker goes on with the others.
 AT_ONCE = 20
 
@@ -70,7 +72,7 @@ def describe_room(entry: Entry) -> str:
 
 def fingerprint_of(outlook: Outlook) -> str:
     """Equal if staff would read the same."""
-    return hashlib.sha256(repr(outlook).encode()).hexdigest()[:32]
+    return agreements.fingerprint_of(asdict(outlook))
 
 
 class EntrySteps:
@@ -100,13 +102,26 @@ class EntrySteps:
             raise Http404
         if not request.user.has_perms(NEEDED):
             raise PermissionDenied
-        if entry.cancelled_at is not None:
-            messages.warning(request, _now("It was called off already."))
+        try:
+            agreements.raise_if_done(request, CALL_OFF, entry)
+            if entry.cancelled_at is not None:
+                raise CannotCallOff(_now("It was called off already."))
+            return self._call_off_or_ask(request, entry)
+        except agreements.Repeated as repeat:
+            return agreements.show_again(request, repeat)
+        except CannotCallOff as refusal:
+            messages.warning(request, str(refusal))
             return HttpResponseRedirect(path_of(entry))
-        form, outlook = CallOffForm(entry, request.POST or None), calling_off.look_ahead(entry)
-        agreed = request.POST.get("agreed", "")
-        if form.is_valid() and agreed == fingerprint_of(outlook):
-            return self._call_off(request, entry, form)
+
+    def _call_off_or_ask(self, request: HttpRequest, entry: Entry) -> HttpResponse:
+        """Raises agreements.Repeated and CannotCallOff."""
+        form, has_changed = CallOffForm(entry, request.POST or None), False
+        if form.is_valid() and agreements.is_answered(request):
+            try:
+                return agreements.show(request, _call_off(request, entry, form))
+            except agreements.Conflict:
+                has_changed = True
+        outlook = calling_off.look_ahead(entry)
         return self.show_page(  # type: ignore[attr-defined,no-any-return]
             request,
             "admin/bookings/entry/call_off.html",
@@ -114,28 +129,25 @@ class EntrySteps:
             form=form,
             entry=entry,
             outlook=outlook,
-            fingerprint=fingerprint_of(outlook),
-            has_changed=bool(agreed) and agreed != fingerprint_of(outlook),
+            agreed=agreements.offer(request, CALL_OFF, entry, fingerprint_of(outlook)),
+            has_changed=has_changed,
             when=wording.when(entry.starts_at, entry.ends_at, entry.calendar.zone),
             back_path=path_of(entry),
         )
 
-    def _call_off(self, request: HttpRequest, entry: Entry, form: CallOffForm) -> HttpResponse:
-        typed = form.cleaned_data
-        try:
-            batch = calling_off.begin(
-                entry, by=person_of(request), reason=typed["reason"], move_to=typed.get("move_to")
-            )
-        except CannotCallOff as refusal:
-            messages.error(request, str(refusal))
-            return HttpResponseRedirect(path_of(entry))
-        log(request, entry, f"Called off: {typed['reason']}")
-        log(request, batch, f"Called off: {typed['reason']}")
-        calling_off.step(batch, most=AT_ONCE)
-        messages.success(request, _now("It is called off: nobody can book it any more, and everybody is being told."))
-        if may_see_batches(request):
-            return HttpResponseRedirect(reverse("admin:payments_refundbatch_change", args=[batch.pk]))
-        return HttpResponseRedirect(path_of(entry))
+
+def _call_off(request: HttpRequest, entry: Entry, form: CallOffForm) -> agreements.Outcome:
+    """Raises agreements.Conflict, agreements.Repeated and CannotCallOff."""
+    reason, move_to = form.cleaned_data["reason"], form.cleaned_data.get("move_to")
+    with agreements.once(request, CALL_OFF, entry) as promise:
+        promise.check(fingerprint_of(calling_off.look_ahead(entry)))
+        batch = calling_off.begin(entry, by=person_of(request), reason=reason, move_to=move_to)
+        log(request, entry, f"Called off: {reason}")
+        log(request, batch, f"Called off: {reason}")
+        words = _now("It is called off: nobody can book it any more, and everybody is being told.")
+        outcome = promise.conclude(words, path_of(batch if may_see_batches(request) else entry))
+    calling_off.step(batch, most=AT_ONCE)
+    return outcome
 
 
 def may_see_batches(request: HttpRequest) -> bool:

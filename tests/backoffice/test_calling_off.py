@@ -38,7 +38,7 @@ def progress_page(batch: RefundBatch) -> str:
 def agree(client: Client, entry: Entry, **typed: Any) -> Any:
     """Read the page, and press the button."""
     shown = client.get(page_to_call_off(entry)).content.decode()
-    found = re.search(r'name="agreed" value="(\w+)"', shown)
+    found = re.search(r'name="agreed" value="([^"]+)"', shown)
     assert found, shown
     return client.post(page_to_call_off(entry), {"agreed": found.group(1), "reason": "The baker is away", **typed})
 
@@ -101,7 +101,7 @@ def test_if_somebody_buys_meanwhile_staff_look_again(
     staff_client: Client, sold: Order, workshop: Entry, place_order: Callable[..., Order]
 ) -> None:
     shown = staff_client.get(page_to_call_off(workshop)).content.decode()
-    agreed = re.search(r'name="agreed" value="(\w+)"', shown)
+    agreed = re.search(r'name="agreed" value="([^"]+)"', shown)
     place_order((workshop, 1))
     assert agreed
 
@@ -109,6 +109,21 @@ def test_if_somebody_buys_meanwhile_staff_look_again(
 
     assert "Something has changed since you looked." in text_of(answer)
     assert fresh(workshop).cancelled_at is None
+
+
+def test_the_same_page_calls_it_off_once_and_leads_where_the_first_post_did(
+    staff_client: Client, sold: Order, workshop: Entry
+) -> None:
+    token = staff_client.get(page_to_call_off(workshop)).context["agreed"]
+    posted = {"agreed": token, "reason": "The baker is away"}
+    first = staff_client.post(page_to_call_off(workshop), posted)
+    before = all_rows()
+
+    again = staff_client.post(page_to_call_off(workshop), posted)
+
+    assert all_rows() == before
+    assert again["Location"] == first["Location"] == page_of(RefundBatch.objects.get())
+    assert said(again)[-1] == f"This was done already, and not again. {said(first)[0]}"
 
 
 def test_calling_it_off_again_only_says_so(staff_client: Client, batch: RefundBatch, workshop: Entry) -> None:

@@ -565,6 +565,37 @@ def test_another_time_of_a_sold_entry_is_asked_about_and_told(
     assert "Another time: An early train." in logged(moved)
 
 
+def test_the_page_that_asked_about_another_time_moves_it_once(
+    staff_client: Client, pottery: Series, place_order: Callable[..., Order]
+) -> None:
+    entry = on(pottery, 10)
+    place_order((entry, 2))
+    path = page_of(entry)
+    earlier = typed_into(staff_client.get(path)) | {"starts_at_1": "17:00"}
+    page = staff_client.post(path, earlier)
+    say_yes(staff_client, path, page, note="An early train.")
+    back = staff_client.post(path, typed_into(staff_client.get(path)) | {"starts_at_1": "18:00"})
+    say_yes(staff_client, path, back, note="The train is late.")
+    before = every_value()
+
+    again = say_yes(staff_client, path, page, note="An early train.")
+
+    assert every_value() == before
+    assert (again.status_code, again["Location"]) == (302, path)
+    assert said(again)[-1].startswith("This was done already, and not again.")
+
+
+def test_the_page_that_asked_about_a_new_series_makes_it_once(staff_client: Client, chapel: Calendar) -> None:
+    page = staff_client.post(SERIES, series_form(chapel))
+    say_yes(staff_client, SERIES, page)
+    before = every_value()
+
+    again = say_yes(staff_client, SERIES, page)
+
+    assert every_value() == before
+    assert (again.status_code, again["Location"]) == (302, page_of(Series.objects.get()))
+
+
 def test_whoever_may_not_change_orders_moves_nothing_that_people_have_places_at(
     hire: Callable[..., Client], pottery: Series, place_order: Callable[..., Order]
 ) -> None:

@@ -83,7 +83,7 @@ def agree(client: Client, row: Model, page: Any) -> Any:
     kept: dict[str, list[str]] = {}
     for name, value in shown["kept"]:
         kept.setdefault(name, []).append(value)
-    return client.post(page_of(row), {**kept, "agreed": shown["fingerprint"]})
+    return client.post(page_of(row), {**kept, "agreed": shown["agreed"]})
 
 
 def shown_again(refused: Any) -> Any:
