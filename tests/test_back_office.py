@@ -188,7 +188,7 @@ def test_what_is_over_cannot_be_cancelled_once_more(staff_client: Client) -> Non
 
 @pytest.mark.usefixtures("full_shop")
 def test_a_confirmation_can_be_owed_again(staff_client: Client) -> None:
-    take_step(staff_client, Order.objects.get(), "resend_confirmation")
+    act(staff_client, Order.objects.get(), "resend_confirmation")
 
     assert Message.objects.filter(kind="confirmation").count() == 2
 
@@ -197,9 +197,7 @@ def test_a_confirmation_can_be_owed_again(staff_client: Client) -> None:
 def test_a_case_is_resolved_in_the_name_of_who_looked(staff_client: Client, staff: User) -> None:
     case = Case.objects.get()
 
-    staff_client.post(
-        path_of(Case), {"action": "accept", "_selected_action": [case.pk], "confirmed": "1", "note": "It is right so."}
-    )
+    act(staff_client, case, "accept", note="It is right so.")
 
     case.refresh_from_db()
     assert (case.status, case.resolved_by, case.note) == (Case.Status.RESOLVED, staff, "It is right so.")

@@ -7,10 +7,13 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from cartsite.backoffice import log, may_see
 from cartsite.models import Message
-from orders import letters
+from cartsite.staff_actions import RowPreview, StaffAction
+from orders import letters, services
 from orders.models import Order
 
 COLOURS = {
@@ -96,3 +99,34 @@ class MailPages:
         chosen = next((each for each in previews if each.kind == request.GET.get("kind") and not each.why_not), None)
         told: dict[str, Any] = {"mails": list_mail(order), "previews": previews, "chosen": chosen, "original": order}
         return self.show_page(request, "admin/orders/order/mail.html", _("Mail"), **told)  # type: ignore[attr-defined,no-any-return]
+
+
+# --- Sending the confirmation again -----------------------------------------------------------------------------------
+
+
+def _preview_resend(request: HttpRequest, order: Order) -> RowPreview:
+    if order.status not in (Order.Status.CONFIRMED, Order.Status.COMPLETED):
+        return RowPreview(why_not=f"Its status is: {order.get_status_display()}.")
+    if not hasattr(order, "contact"):
+        return RowPreview(why_not="Who ordered has been erased.")
+    whom = order.contact.email if may_see(request, "orders.ordercontact") else "its shopper"
+    sent = letters.mail_of(order).filter(kind="confirmation").count()
+    return RowPreview([f"Its confirmation goes to {whom} again, as the order stands now."], sent)
+
+
+def _resend(request: HttpRequest, order: Order, _note: str) -> str:
+    services.owe_mail(order, "confirmation", occurrence=timezone.now().isoformat())
+    log(request, order, "Confirmation resent")
+    return "1 confirmation will be sent in a moment."
+
+
+RESEND = StaffAction(
+    "resend confirmation",
+    "Resend the confirmation",
+    "The shopper gets it once more by email.",
+    _resend,
+    lambda n: f"{n} confirmations will be sent in a moment.",
+    preview=_preview_resend,
+    needs_note=False,
+    lock=lambda _request, order: services.lock(order.pk),
+)

@@ -7,7 +7,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
-from django.utils import timezone
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -18,7 +17,7 @@ from cartsite.backoffice import RecordAdmin, RecordInline, log, may_erase, path_
 from cartsite.templatetags.shop import in_words
 from orders import privacy, services
 from orders.admin.goods import GoodsPage, list_open_goods
-from orders.admin.mail import MailPages, list_mail
+from orders.admin.mail import RESEND, MailPages, list_mail
 from orders.models import DeliveryAddress, LineAllocation, LineFact, Order, OrderContact, OrderEvent, OrderLine
 from payments import giving_back, ledger, sweeping
 from payments.desk import cancel_orders, money_states, order_money, steps
@@ -121,17 +120,9 @@ class OrderAdmin(GoodsPage, MailPages, RecordAdmin):
         return staff_actions.confirm(self, request, orders, cancel_orders.ACTION)
 
     @admin.action(description=_("Resend the confirmation"), permissions=["change"])
-    def resend_confirmation(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
+    def resend_confirmation(self, request: HttpRequest, orders: QuerySet[Order]) -> HttpResponse:
         """Owe the shopper another confirmation of each confirmed order."""
-        confirmed = orders.filter(status__in=[Order.Status.CONFIRMED, Order.Status.COMPLETED])
-        for order in confirmed:
-            services.owe_mail(order, "confirmation", occurrence=timezone.now().isoformat())
-            log(request, order, "Confirmation resent")
-        owed = len(confirmed)
-        words = ngettext(
-            "%(n)d confirmation will be sent in a moment.", "%(n)d confirmations will be sent in a moment.", owed
-        )
-        self.say(request, words, owed)
+        return staff_actions.confirm(self, request, orders, RESEND)
 
     @admin.action(description=_("Everything was collected"), permissions=["change"])
     def mark_collected(self, request: HttpRequest, orders: QuerySet[Order]) -> None:

@@ -12,6 +12,7 @@ from django.test import Client
 from bookings.models import Entry
 from cart.models import Product
 from cartsite.models import Case, Message, User
+from orders import services
 from orders.mail import send_owed
 from orders.models import DeliveryAddress, Order, OrderContact, OrderEvent, OrderLine
 from orders.privacy import erase_contact, erase_person
@@ -229,7 +230,7 @@ def test_every_step_with_the_order_copes(nobodys: Order) -> None:
 def test_a_mail_that_is_asked_for_later_goes_to_nobody(
     nobodys: Order, staff_client: Client, mailoutbox: list[object]
 ) -> None:
-    act(staff_client, nobodys, "resend_confirmation")
+    services.owe_mail(nobodys, "confirmation", occurrence="later")
     Client().post("/orders/find/", {"number": nobodys.number})
 
     send_owed()
