@@ -43,14 +43,6 @@ def agree(client: Client, entry: Entry, **typed: Any) -> Any:
     return client.post(page_to_call_off(entry), {"agreed": found.group(1), "reason": "The baker is away", **typed})
 
 
-@pytest.fixture
-def batch(sold: Order, workshop: Entry, staff: User) -> RefundBatch:
-    """The workshop is called off; £70 waits to be approved."""
-    batch = calling_off.begin(workshop, by=staff, reason="The baker is away")
-    assert calling_off.step(batch)
-    return fresh(batch)
-
-
 # --- The page ---------------------------------------------------------------------------------------------------------
 
 

@@ -8,48 +8,17 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from bookings.models import Entry, Pool
-from cart.models import Cart
+from bookings.models import Pool
 from cartsite.models import Case, User
 from orders.models import Order
-from payments import casework, history, refunds
+from payments import casework
 from payments.models import Movement, Payment, Refund
-from payments.refunds import Wish
 from payments.simulator import Simulator
 from tests.backoffice.desk import act, ask, list_of, logged, page_of, said, take_step, text_of
 from tests.orders.acts import all_rows
-from tests.payments.money import pay_unseen_until_over
 from tests.payments.records import Later, fresh
-from tests.payments.wire import Wire
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def stray(sumup: Simulator) -> Case:
-    """£20 at SumUp that belongs to no order."""
-    sumup.take_stray_payment(Decimal("20.00"))
-    history.sweep()
-    return Case.objects.get(kind=Case.Kind.UNKNOWN_MONEY)
-
-
-@pytest.fixture
-def late(
-    payment: Payment,
-    wire: Wire,
-    later: Later,
-    fill_cart: Callable[..., tuple[Cart, str]],
-    workshop: Entry,
-) -> Case:
-    """£76.50 for an order that had expired, and whose places somebody else has in a basket."""
-    pay_unseen_until_over(later, wire, payment, lambda: fill_cart((workshop, 9)))
-    return Case.objects.get(kind=Case.Kind.LATE_PAYMENT)
-
-
-@pytest.fixture
-def overpaid(sold: Order) -> Case:
-    Case.open(Case.Kind.OVERPAID, sold, "Ten pounds were too much.", at_stake=Decimal("10.00"))
-    return Case.objects.get(kind=Case.Kind.OVERPAID)
 
 
 def open_case(kind: Case.Kind, subject: Refund | Payment) -> Case:
@@ -239,17 +208,6 @@ def test_the_rest_may_be_paid_in_cash(staff_client: Client, payment: Payment) ->
     assert offers["cash"].form["amount"].value() == payment.amount
     assert fresh(payment.order).status == "confirmed"
     assert logged(case) == ["Rest paid in cash: At the market."]
-
-
-@pytest.fixture
-def failed(paid: Payment, staff: User, sumup: Simulator) -> Refund:
-    """A refund to which SumUp said no."""
-    refund = refunds.request(paid, Wish(Decimal("10.00"), "A test.", staff))
-    refunds.approve(refund, by=staff)
-    sumup.behave(refund="422")
-    refunds.look_now(refund)
-    sumup.behave(refund="201")
-    return fresh(refund)
 
 
 def test_a_failed_refund_is_sent_again_from_its_case(staff_client: Client, failed: Refund) -> None:

@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 from django.utils import timezone
-from time_machine import TimeMachineFixture
 
 from cartsite.models import Case, User
 from payments import closing, history, refunds
@@ -15,29 +14,11 @@ from payments.models import DailyClose, Finding, Payment, Stray
 from payments.refunds import Wish
 from payments.simulator import Simulator
 from tests.backoffice.desk import act, ask, list_of, logged, page_of, said, text_of
-from tests.payments.days import DAY, NEXT_MORNING, NOON
+from tests.payments.days import DAY
 from tests.payments.records import fresh
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CLOSE = "/admin/payments/dailyclose/close/"
-
-
-@pytest.fixture
-def noon(time_machine: TimeMachineFixture) -> None:
-    """Noon of a market day."""
-    time_machine.move_to(NOON, tick=False)
-
-
-@pytest.fixture
-def traded(noon: None, paid: Payment, sumup: Simulator, time_machine: TimeMachineFixture) -> Payment:
-    """A day on which £76.50 came in; now it is the morning after."""
-    time_machine.shift(NEXT_MORNING)
-    return paid
-
-
-@pytest.fixture
-def closed(traded: Payment) -> DailyClose:
-    return closing.close_day(DAY)
 
 
 def test_a_chosen_day_is_closed(staff_client: Client, traded: Payment) -> None:

@@ -12,6 +12,7 @@ from cartsite.models import Case, User
 from orders import services as orders
 from orders.models import Order, OrderLine
 from payments import refunds, releasing
+from payments.desk.order_money import Way
 from payments.models import Movement, Payment, Refund
 from payments.refunds import Wish
 from payments.simulator import Simulator
@@ -242,6 +243,10 @@ TRIED: dict[str, dict[str, str]] = {
     "parts": {"approve": "on"},
 }
 OF_THE_UNPAID = ("cash", "let_go")
+
+
+def test_every_way_is_tried_twice_here() -> None:
+    assert TRIED.keys() == set(Way)
 
 
 @pytest.fixture(params=TRIED)

@@ -11,12 +11,22 @@ from django.test import Client
 
 from cartsite.models import Case, User
 from orders.models import Order
-from payments import refunds
 from payments.casework import Step
 from payments.desk.order_money import Way
 from payments.models import Movement, Payment, Refund
-from payments.refunds import Wish
-from tests.backoffice.desk import HIDDEN, act, ask_way, list_of, money_page, page_of, say_yes, take_step, text_of
+from tests.backoffice.desk import (
+    HIDDEN,
+    act,
+    agree,
+    ask,
+    ask_way,
+    list_of,
+    money_page,
+    page_of,
+    say_yes,
+    take_step,
+    text_of,
+)
 from tests.cartsite.accounts import code_in_mail, leave_open
 from tests.orders.acts import all_rows
 from tests.payments.records import fresh
@@ -35,18 +45,6 @@ def open_desk(staff_client: Client) -> Client:
     """The browser of staff who signed in sixteen minutes ago."""
     leave_open(staff_client)
     return staff_client
-
-
-@pytest.fixture
-def asked(paid: Payment, staff: User) -> Refund:
-    """A refund of £10 that waits for approval."""
-    return refunds.request(paid, Wish(Decimal("10.00"), "One jar was broken.", staff))
-
-
-@pytest.fixture
-def overpaid(sold: Order) -> Case:
-    Case.open(Case.Kind.OVERPAID, sold, "Ten pounds were too much.", at_stake=Decimal("10.00"))
-    return Case.objects.get(kind=Case.Kind.OVERPAID)
 
 
 def asks(answer: Any) -> bool:
@@ -144,13 +142,13 @@ def test_a_step_with_a_note_keeps_its_note(open_desk: Client, asked: Refund) -> 
 
 
 def test_to_be_asked_for_a_note_asks_nothing_else(open_desk: Client, asked: Refund) -> None:
-    assert act(open_desk, asked, "turn_down").status_code == 200
+    assert ask(open_desk, asked, "turn_down").status_code == 200
 
 
 def test_a_cases_step_with_money_asks_first(open_desk: Client, overpaid: Case) -> None:
     page = take_step(open_desk, overpaid, "refund", amount="10.00", note="Too much.", approve="on")
     unmoved = not Refund.objects.exists()
-    answer_page(open_desk, page, password="correct horse")
+    agree(open_desk, answer_page(open_desk, page, password="correct horse"))
 
     assert asks(page)
     assert unmoved
@@ -158,7 +156,7 @@ def test_a_cases_step_with_money_asks_first(open_desk: Client, overpaid: Case) -
 
 
 def test_orders_cancelled_from_the_list_ask_first(open_desk: Client, sold: Order) -> None:
-    page = act(open_desk, sold, "cancel")
+    page = act(open_desk, sold, "cancel", note="The hall is flooded.")
     standing = fresh(sold).status
     answer_page(open_desk, page, password="correct horse")
 

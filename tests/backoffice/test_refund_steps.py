@@ -18,33 +18,6 @@ from tests.payments.records import Later, fresh
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def asked(paid: Payment, staff: User) -> Refund:
-    """A refund of £10 that waits for approval."""
-    return refunds.request(paid, Wish(Decimal("10.00"), "One jar was broken.", staff))
-
-
-@pytest.fixture
-def doubted(asked: Refund, staff: User, sumup: Simulator) -> Refund:
-    """Sent, but SumUp only said that it was out of order, and it shows nothing."""
-    refunds.approve(asked, by=staff)
-    sumup.behave(refund="500")
-    refunds.look_now(asked)
-    assert fresh(asked).status == Refund.Status.UNKNOWN
-    return asked
-
-
-@pytest.fixture
-def failed(asked: Refund, staff: User, sumup: Simulator) -> Refund:
-    """SumUp said no."""
-    refunds.approve(asked, by=staff)
-    sumup.behave(refund="422")
-    refunds.look_now(asked)
-    sumup.behave(refund="201")
-    assert fresh(asked).status == Refund.Status.FAILED
-    return asked
-
-
 def test_the_list_says_what_is_to_be_done(staff_client: Client, asked: Refund) -> None:
     page = text_of(staff_client.get(list_of(Refund)))
 

@@ -53,6 +53,7 @@ def test_a_case_is_decided_from_the_list(desk: Page) -> None:
     expect(form.get_by_text("This field is required.")).to_be_visible()
     form.get_by_label("Note").fill("It was too much.")
     form.get_by_role("button").click()
+    desk.get_by_role("button", name="Yes, do this").click()
 
     expect(desk.get_by_text("Done: Refund.")).to_be_visible()
     assert Refund.objects.get().amount == Decimal("10.00")
