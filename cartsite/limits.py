@@ -91,6 +91,8 @@ INSIDE = [
         *("::1/128", "fc00::/7", "fe80::/10"),
     )
 ]
+# The addresses that were logged: so many, since a network behind a missing proxy may have thousands.
+MOST_WARNED = 10
 _warned: set[str] = set()
 
 
@@ -113,8 +115,8 @@ def network_key(request: HttpRequest) -> str:
 
 
 def _warn_of_insider(address: str) -> None:
-    """Log once that a visitor's network cannot be told."""
-    if address in _warned:
+    """Log, once for each address, that a visitor's network cannot be told."""
+    if address in _warned or len(_warned) >= MOST_WARNED:
         return
     _warned.add(address)
     logger.warning(

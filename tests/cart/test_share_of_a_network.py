@@ -293,6 +293,13 @@ def test_where_all_shoppers_may_share_an_address_nobody_is_held_to_it_and_the_lo
     assert "TRUSTED_PROXIES" in said.getMessage()
 
 
+def test_the_log_is_not_filled_with_addresses(market: Entry, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        statuses(market, *(f"10.0.0.{n}" for n in range(20)), quantity=1)
+
+    assert len([record for record in caplog.records if record.name == "cartsite.limits"]) == limits.MOST_WARNED
+
+
 def test_in_the_demo_this_machine_is_spared_without_a_word(
     market: Entry, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
