@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Entry, Hold, Pool, PriceKind, Question
+from cartsite.constraints import ErrorsBesideFields
 from cartsite.versions import Versioned
 
 
@@ -26,7 +27,7 @@ class StallManager(models.Manager["Stall"]):
         return stall
 
 
-class Stall(Versioned):
+class Stall(ErrorsBesideFields, Versioned):
     """A member seller. The one house stall is the co-operative's own: it gets delivery fees and overpayments."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -41,7 +42,13 @@ class Stall(Versioned):
     class Meta:
         ordering = ["name"]
         constraints = [
-            models.UniqueConstraint(fields=["is_house"], condition=Q(is_house=True), name="stall_only_one_house"),
+            models.UniqueConstraint(
+                fields=["is_house"],
+                condition=Q(is_house=True),
+                name="stall_only_one_house",
+                violation_error_code="is_house",
+                violation_error_message=_("There is a house stall already: the shop has one only."),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -64,7 +71,7 @@ class ProductQuerySet(models.QuerySet["Product"]):
         return found
 
 
-class Product(Versioned):
+class Product(ErrorsBesideFields, Versioned):
     """This service's copy of what the market sells; without a pool its stock is not counted."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -82,9 +89,17 @@ class Product(Versioned):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(name="product_price_not_negative", condition=Q(price__gte=0)),
             models.CheckConstraint(
-                name="product_tax_rate_is_a_percentage", condition=Q(tax_rate__gte=0, tax_rate__lt=100)
+                name="product_price_not_negative",
+                condition=Q(price__gte=0),
+                violation_error_code="price",
+                violation_error_message=_("Please give a price of 0 or more."),
+            ),
+            models.CheckConstraint(
+                name="product_tax_rate_is_a_percentage",
+                condition=Q(tax_rate__gte=0, tax_rate__lt=100),
+                violation_error_code="tax_rate",
+                violation_error_message=_("Please give a rate from 0 to 99.99 per cent."),
             ),
         ]
         indexes = [models.Index(fields=["stall", "title", "id"], name="product_by_stall_and_title")]

@@ -14,6 +14,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from cartsite.constraints import ErrorsBesideFields
 from cartsite.versions import Versioned
 
 
@@ -44,7 +45,7 @@ class LowercaseEmailField(models.EmailField):  # type: ignore[type-arg]
         return prepared.lower() if isinstance(prepared, str) else prepared
 
 
-class User(Versioned, AbstractUser):
+class User(ErrorsBesideFields, Versioned, AbstractUser):
     """A person who signs in: a shopper or staff. Siblings know them by `uuid` only."""
 
     first_name = None  # type: ignore[assignment]
@@ -66,8 +67,18 @@ class User(Versioned, AbstractUser):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(Lower("email"), name="user_email_unique_in_any_case"),
-            models.UniqueConstraint(Lower("username"), name="user_username_unique_in_any_case"),
+            models.UniqueConstraint(
+                Lower("email"),
+                name="user_email_unique_in_any_case",
+                violation_error_code="email",
+                violation_error_message=_("Somebody else has this e-mail address."),
+            ),
+            models.UniqueConstraint(
+                Lower("username"),
+                name="user_username_unique_in_any_case",
+                violation_error_code="username",
+                violation_error_message=_("Somebody else has this sign-in name."),
+            ),
         ]
         permissions = [("erase_person", "Can erase people's personal data when they ask for it")]
 

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Pool
 from cart.models import Stall
+from cartsite.constraints import ErrorsBesideFields
 from cartsite.versions import Versioned
 
 
@@ -24,7 +25,7 @@ class CollectionSlotQuerySet(models.QuerySet["CollectionSlot"]):
         return standing.select_related("stall", "pool").order_by("starts_at", "pk")
 
 
-class CollectionSlot(Versioned):
+class CollectionSlot(ErrorsBesideFields, Versioned):
     """A window of time at a place where goods are fetched: at one stall, or (without a stall) for all of an order."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -50,9 +51,17 @@ class CollectionSlot(Versioned):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(name="collectionslot_ends_after_it_starts", condition=Q(ends_at__gt=F("starts_at"))),
             models.CheckConstraint(
-                name="collectionslot_orders_close_before_it_ends", condition=Q(orders_close_at__lte=F("ends_at"))
+                name="collectionslot_ends_after_it_starts",
+                condition=Q(ends_at__gt=F("starts_at")),
+                violation_error_code="ends_at",
+                violation_error_message=_("It must end after it begins."),
+            ),
+            models.CheckConstraint(
+                name="collectionslot_orders_close_before_it_ends",
+                condition=Q(orders_close_at__lte=F("ends_at")),
+                violation_error_code="orders_close_at",
+                violation_error_message=_("Orders must close before it ends."),
             ),
         ]
         indexes = [models.Index(fields=["orders_close_at"], name="collectionslot_by_close")]
@@ -80,7 +89,7 @@ class CollectionSlot(Versioned):
         return self.pool is not None and self.pool.free == 0
 
 
-class DeliveryZone(Versioned):
+class DeliveryZone(ErrorsBesideFields, Versioned):
     """Postcodes that goods are brought to, and what that costs."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -95,9 +104,17 @@ class DeliveryZone(Versioned):
     class Meta:
         ordering = ["name"]
         constraints = [
-            models.CheckConstraint(name="deliveryzone_fee_not_negative", condition=Q(fee__gte=0)),
             models.CheckConstraint(
-                name="deliveryzone_tax_rate_is_a_percentage", condition=Q(tax_rate__gte=0, tax_rate__lt=100)
+                name="deliveryzone_fee_not_negative",
+                condition=Q(fee__gte=0),
+                violation_error_code="fee",
+                violation_error_message=_("Please give a fee of 0 or more."),
+            ),
+            models.CheckConstraint(
+                name="deliveryzone_tax_rate_is_a_percentage",
+                condition=Q(tax_rate__gte=0, tax_rate__lt=100),
+                violation_error_code="tax_rate",
+                violation_error_message=_("Please give a rate from 0 to 99.99 per cent."),
             ),
         ]
 
@@ -105,7 +122,7 @@ class DeliveryZone(Versioned):
         return self.name
 
 
-class Voucher(Versioned):
+class Voucher(ErrorsBesideFields, Versioned):
     """A code that makes an order cheaper: by an amount or a percentage, of one stall's things or of everything."""
 
     class Kind(models.TextChoices):
@@ -140,12 +157,30 @@ class Voucher(Versioned):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(Upper("code"), name="voucher_code_unique_in_any_case"),
-            models.CheckConstraint(name="voucher_value_positive", condition=Q(value__gt=0)),
-            models.CheckConstraint(
-                name="voucher_percentage_at_most_everything", condition=~Q(kind="percent") | Q(value__lte=100)
+            models.UniqueConstraint(
+                Upper("code"),
+                name="voucher_code_unique_in_any_case",
+                violation_error_code="code",
+                violation_error_message=_("There is a voucher with this code already."),
             ),
-            models.CheckConstraint(name="voucher_minimum_not_negative", condition=Q(minimum__gte=0)),
+            models.CheckConstraint(
+                name="voucher_value_positive",
+                condition=Q(value__gt=0),
+                violation_error_code="value",
+                violation_error_message=_("Please give more than 0."),
+            ),
+            models.CheckConstraint(
+                name="voucher_percentage_at_most_everything",
+                condition=~Q(kind="percent") | Q(value__lte=100),
+                violation_error_code="value",
+                violation_error_message=_("Please give 100 per cent at most."),
+            ),
+            models.CheckConstraint(
+                name="voucher_minimum_not_negative",
+                condition=Q(minimum__gte=0),
+                violation_error_code="minimum",
+                violation_error_message=_("Please give 0 or more."),
+            ),
         ]
 
     def __str__(self) -> str:

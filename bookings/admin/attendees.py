@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.validators import ProhibitNullCharactersValidator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -21,6 +22,7 @@ from bookings.questions import questions_about
 from cartsite.backoffice import RecordAdmin
 from cartsite.editing import EditedAdmin
 from cartsite.sheets import answer_csv, as_text
+from orders.access import read_number
 
 FEWEST_CHOICES = 2
 LONGEST_CHOICE = 100
@@ -38,12 +40,17 @@ class LinesField(forms.CharField):
         return "\n".join(value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> Any:
-        """The lines that say something, each once."""
-        lines = (" ".join(line.split()) for line in str(value or "").splitlines())
+        """The lines that say something, each once; raises ValidationError for a character that no text may have."""
+        typed = str(value or "")
+        ProhibitNullCharactersValidator()(typed)
+        lines = (" ".join(line.split()) for line in typed.splitlines())
         return list(dict.fromkeys(line for line in lines if line))
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return bool(self.to_python(data) != list(initial or []))
+        try:
+            return bool(self.to_python(data) != list(initial or []))
+        except ValidationError:
+            return True
 
 
 class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -106,6 +113,7 @@ class AttendeeAdmin(RecordAdmin):
 
     list_display = ["name", "title", "order_number", "number"]
     search_fields = ["name", "order_line__order__number", "booking__entry__title"]
+    found_by = [("order_line__order__number", read_number)]
     list_filter = ["booking__entry__calendar"]
     ordering = ["-pk"]
 

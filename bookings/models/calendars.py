@@ -24,6 +24,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from bookings.models.pools import Pool
+from cartsite.constraints import ErrorsBesideFields
 from cartsite.versions import Versioned
 
 # The database says the same of prices and rates; these say it beside the field, and in words.
@@ -37,7 +38,7 @@ def check_time_zone(name: str) -> None:
         raise ValidationError(_("%(name)s is not an IANA time zone, such as Europe/London."), params={"name": name})
 
 
-class Calendar(Versioned):
+class Calendar(ErrorsBesideFields, Versioned):
     """A venue or a series: a page of dated things that one stall puts on."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -92,7 +93,10 @@ class Calendar(Versioned):
         ordering = ["name"]
         constraints = [
             models.CheckConstraint(
-                name="calendar_kept_percent_is_a_percentage", condition=Q(kept_percent__gte=0, kept_percent__lte=100)
+                name="calendar_kept_percent_is_a_percentage",
+                condition=Q(kept_percent__gte=0, kept_percent__lte=100),
+                violation_error_code="kept_percent",
+                violation_error_message=_("Please give 0 to 100 per cent."),
             ),
         ]
 
@@ -131,7 +135,7 @@ class EntryKind(models.TextChoices):
     GATHERING = "gathering", _("Get-together")
 
 
-class Offered(Versioned):
+class Offered(ErrorsBesideFields, Versioned):
     """What one entry and a whole series have in common."""
 
     title = models.CharField(max_length=200)
@@ -199,11 +203,29 @@ class Series(Offered):
         verbose_name_plural = "series"
         ordering = ["title", "pk"]
         constraints = [
-            models.CheckConstraint(name="series_last_day_not_before_first", condition=Q(last_day__gte=F("first_day"))),
-            models.CheckConstraint(name="series_every_at_least_one_week", condition=Q(every__gte=1)),
-            models.CheckConstraint(name="series_price_not_negative", condition=Q(price__gte=0)),
             models.CheckConstraint(
-                name="series_tax_rate_is_a_percentage", condition=Q(tax_rate__gte=0, tax_rate__lt=100)
+                name="series_last_day_not_before_first",
+                condition=Q(last_day__gte=F("first_day")),
+                violation_error_code="last_day",
+                violation_error_message=_("It is before the first day."),
+            ),
+            models.CheckConstraint(
+                name="series_every_at_least_one_week",
+                condition=Q(every__gte=1),
+                violation_error_code="every",
+                violation_error_message=_("Please give at least one week."),
+            ),
+            models.CheckConstraint(
+                name="series_price_not_negative",
+                condition=Q(price__gte=0),
+                violation_error_code="price",
+                violation_error_message=_("Please give a price of 0 or more."),
+            ),
+            models.CheckConstraint(
+                name="series_tax_rate_is_a_percentage",
+                condition=Q(tax_rate__gte=0, tax_rate__lt=100),
+                violation_error_code="tax_rate",
+                violation_error_message=_("Please give a rate from 0 to 99.99 per cent."),
             ),
         ]
 
@@ -254,10 +276,23 @@ class Entry(Offered):
     class Meta:
         verbose_name_plural = "entries"
         constraints = [
-            models.CheckConstraint(name="entry_ends_after_it_starts", condition=Q(ends_at__gt=F("starts_at"))),
-            models.CheckConstraint(name="entry_price_not_negative", condition=Q(price__gte=0)),
             models.CheckConstraint(
-                name="entry_tax_rate_is_a_percentage", condition=Q(tax_rate__gte=0, tax_rate__lt=100)
+                name="entry_ends_after_it_starts",
+                condition=Q(ends_at__gt=F("starts_at")),
+                violation_error_code="ends_at",
+                violation_error_message=_("It must end after it begins."),
+            ),
+            models.CheckConstraint(
+                name="entry_price_not_negative",
+                condition=Q(price__gte=0),
+                violation_error_code="price",
+                violation_error_message=_("Please give a price of 0 or more."),
+            ),
+            models.CheckConstraint(
+                name="entry_tax_rate_is_a_percentage",
+                condition=Q(tax_rate__gte=0, tax_rate__lt=100),
+                violation_error_code="tax_rate",
+                violation_error_message=_("Please give a rate from 0 to 99.99 per cent."),
             ),
             models.CheckConstraint(
                 name="entry_of_a_series_knows_its_day",
@@ -272,6 +307,7 @@ class Entry(Offered):
                     (_between("starts_at", "ends_at"), RangeOperators.OVERLAPS),
                 ],
                 condition=Q(resource__isnull=False, cancelled_at=None, archived_at=None),
+                violation_error_code="resource",
                 violation_error_message=_("Another entry has this resource at that time."),
             ),
         ]
@@ -331,7 +367,7 @@ class Entry(Offered):
         return self.ends_at.astimezone(self.calendar.zone)
 
 
-class PriceKind(Versioned):
+class PriceKind(ErrorsBesideFields, Versioned):
     """Another price for a place than an entry's own: for a child, for a member. All take from the same pool.
 
     It is one entry's, or that of all entries of a series which have none of their own.
@@ -355,7 +391,12 @@ class PriceKind(Versioned):
                 name="pricekind_either_of_a_series_or_an_entry",
                 condition=Q(series=None, entry__isnull=False) | Q(series__isnull=False, entry=None),
             ),
-            models.CheckConstraint(name="pricekind_price_not_negative", condition=Q(price__gte=0)),
+            models.CheckConstraint(
+                name="pricekind_price_not_negative",
+                condition=Q(price__gte=0),
+                violation_error_code="price",
+                violation_error_message=_("Please give a price of 0 or more."),
+            ),
         ]
 
     def __str__(self) -> str:

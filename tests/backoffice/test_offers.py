@@ -76,8 +76,8 @@ def test_saving_a_window_unchanged_moves_nothing(staff_client: Client) -> None:
     ("wrong", "field"),
     [
         ({"time_zone": "Europe/Nowhere"}, "time_zone"),
-        ({"ends_at_1": "09:00"}, "__all__"),
-        ({"orders_close_at_0": "2031-07-06"}, "__all__"),
+        ({"ends_at_1": "09:00"}, "ends_at"),
+        ({"orders_close_at_0": "2031-07-06"}, "orders_close_at"),
         ({"limit": "-1"}, "limit"),
         ({"limit": "3000000000"}, "limit"),
     ],

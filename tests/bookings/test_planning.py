@@ -465,7 +465,7 @@ def test_a_form_of_some_of_an_entry_says_that_its_resource_is_taken(glaze_firing
     Entry.objects.filter(pk=glaze_firing.pk).update(cancelled_at=NOW)
     once_free = form_of_some(typed, instance=entry).errors
 
-    assert while_taken == {"__all__": ["Another entry has this resource at that time."]}
+    assert while_taken == {"resource": ["Another entry has this resource at that time."]}
     assert once_free == {}
 
 
