@@ -24,11 +24,12 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from cartsite import agreements, mail_on_request
 from cartsite.backoffice import GuardedAdmin, RecordAdmin, WithPages, age_of, log, may_erase, path_of, person_of
 from cartsite.editing import EditedAdmin
-from cartsite.models import Case, Message, Suppression, User
+from cartsite.models import Case, Message, Suppression, User, kind_of
 from cartsite.reauthentication import require_recent_sign_in
 from cartsite.staff_actions import Refused, RowPreview, StaffAction, confirm
 from cartsite.templatetags.shop import in_words
 from orders import privacy
+from orders.access import read_number
 from orders.models import Order
 from payments import casework, giving_back, ledger
 from payments.casework import Step
@@ -165,6 +166,13 @@ class MessageAdmin(RecordAdmin):
     ordering = ["-pk"]
     actions = ["send_again"]
 
+    def search_words(self, request: HttpRequest, queryset: QuerySet[Any], words: str) -> tuple[QuerySet[Any], bool]:
+        """All mail about an order, if its number was typed."""
+        order = Order.objects.filter(number=read_number(words)).first()
+        if order is None:
+            return super().search_words(request, queryset, words)
+        return queryset.filter(subject_type=kind_of(order), subject_uuid=order.uuid), False
+
     @admin.action(description=_("Try to send again now"), permissions=["change"])
     def send_again(self, request: HttpRequest, owed: QuerySet[Message]) -> None:
         """Mail that failed or waits is due at once; mail that was sent stays sent."""
@@ -230,6 +238,14 @@ class CaseAdmin(RecordAdmin):
     search_fields = ["what_happened", "=subject_uuid", "note"]
     ordering = ["status", "opened_at"]
     actions = ["accept"]
+
+    def search_words(self, request: HttpRequest, queryset: QuerySet[Any], words: str) -> tuple[QuerySet[Any], bool]:
+        """The cases about an order, its attempts and its refunds, if its number was typed."""
+        order = Order.objects.filter(number=read_number(words)).first()
+        if order is None:
+            return super().search_words(request, queryset, words)
+        cases = Case.objects.about(order, *order.payments.all(), *order.refunds.all())
+        return queryset.filter(pk__in=cases.values("pk")), False
 
     @admin.display(description=_("what happened"))
     def what(self, case: Case) -> str:

@@ -35,6 +35,8 @@ Row = TypeVar("Row", bound=Model)
 LONGEST_NOTE = 300
 MONEY_DIGITS = 10
 
+MOST_FOUND = 1000  # rows that one search finds
+
 # The models that say who somebody is. Beside other things their fields are shown, searched and sorted by only to those
 # who may look at these models themselves.
 PERSONAL = frozenset(
@@ -157,6 +159,13 @@ def people_on_the_way(model: type[Model], path: str) -> set[str]:
     return entered & PERSONAL
 
 
+def read_address(typed: str) -> str:
+    """What was typed if it looks like a whole e-mail address; else empty."""
+    address = typed.strip()
+    name, _at, host = address.rpartition("@")
+    return address if name and "." in host and " " not in address else ""
+
+
 @cache  # Django compares columns by identity
 def _show_colleague(field: ForeignKey[Any, Any]) -> Callable[[Model], str | None]:
     """A column that names staff, but not shoppers, to those who may not look at people."""
@@ -231,6 +240,9 @@ class GuardedList(ChangeList):
 class GuardedAdmin(DiscreetMixin, PlainTextMixin, ModelAdmin):
     """What every admin of ours is: nothing that is hidden can be found out by filtering, sorting or searching."""
 
+    # What names a row exactly: a path with an index, and how to read what was typed (empty if it cannot be meant).
+    found_by: ClassVar[Sequence[tuple[str, Callable[[str], str]]]] = ()
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return GuardedList
 
@@ -259,6 +271,28 @@ class GuardedAdmin(DiscreetMixin, PlainTextMixin, ModelAdmin):
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         return [path for path in super().get_search_fields(request) if self._may_follow(request, path)]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Rows that were named exactly, such as by a number, which an index finds; where there are none, by words."""
+        if not search_term.strip():  # Django asks for every list, also without a search
+            return queryset, False
+        names = [(path, read(search_term)) for path, read in self.found_by if self._may_follow(request, path)]
+        keys = {key for path, name in names if name for key in self._find(path, name)}
+        if keys:
+            return queryset.filter(pk__in=keys), False
+        return self.search_words(request, queryset, search_term)
+
+    def search_words(self, request: HttpRequest, queryset: QuerySet[Any], words: str) -> tuple[QuerySet[Any], bool]:
+        """Rows that have every word in one of their search fields; whether a row may be found twice."""
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, words)
+        return found
+
+    def _find(self, path: str, name: str) -> QuerySet[Any, Any]:
+        """The keys of the rows that have this name; at most MOST_FOUND."""
+        rows = self.model._default_manager.filter(**{path: name})
+        return rows.order_by().values_list("pk", flat=True)[:MOST_FOUND]
 
     def get_list_filter(self, request: HttpRequest) -> list[Any]:
         """The filters, but for those that lead to people whom this person may not look at."""

@@ -3,6 +3,7 @@
 The first visit with a secret sets a signed cookie for that one order and goes on to an address without it.
 """
 
+import unicodedata
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 from uuid import UUID
@@ -18,6 +19,8 @@ Response = TypeVar("Response", bound=HttpResponseBase)
 
 LINKS = SecretLinks(cookie="order", salt="orders.access", lasts=60 * 60 * 24 * 365)
 NUMBER_LENGTH = 10  # without the dashes
+# What people take the letters and digits of numbers for: none of these is in any number.
+LOOK_ALIKES = str.maketrans("0OZBUNAEI1L", "QQ28VM43777")
 
 
 def find_order(request: HttpRequest, number: str) -> Order:
@@ -39,11 +42,17 @@ def find_by_number(number: str) -> Order | None:
 
 
 def read_number(typed: str) -> str:
-    """An order's number as somebody typed or heard it, with dashes or without, in any case; empty if it is none."""
-    said = "".join(letter for letter in typed.upper() if letter not in " -")
+    """An order's number as somebody typed, copied or heard it; empty if it is none.
+
+    Case, dashes, spaces and a `#` do not matter. A letter that was misread is read as the one it looks like, unless
+    there is no digit at all: then it is a word.
+    """
+    said = "".join(letter for letter in unicodedata.normalize("NFKC", typed).upper() if letter.isalnum())
     code = said.removeprefix(TEST_PREFIX.rstrip("-"))
+    if any(letter.isdigit() for letter in code):
+        code = code.translate(LOOK_ALIKES)
     is_number = len(code) == NUMBER_LENGTH and set(code) <= set(NUMBER_ALPHABET)
-    prefix = TEST_PREFIX if said != code else ""
+    prefix = TEST_PREFIX if len(said) > NUMBER_LENGTH else ""
     return f"{prefix}{code[:4]}-{code[4:8]}-{code[8:]}" if is_number else ""
 
 

@@ -7,6 +7,7 @@ from django.db.models import CharField, Count, OuterRef, Q, QuerySet, Subquery, 
 from django.db.models.functions import Coalesce, Lower, NullIf
 
 from bookings.models import Booking, Entry, Scan
+from orders.access import read_number
 from orders.door import GONE, read_code
 
 
@@ -74,7 +75,8 @@ def name_of(booking: Booking) -> str:
 
 
 def find_people(entry: Entry, said: str) -> QuerySet[Any]:
-    """The places at an entry by name; with something `said`, those whose attendee, buyer or code it is a part of.
+    """The places at an entry by name; with something `said`, those whose attendee or buyer it is a part of,
+    and those whose code or order's number it is.
 
     Each has `who` (the attendee, or else whoever ordered it), `buyer`, and `welcome`: the UUID of the scan that let it
     in.
@@ -94,5 +96,6 @@ def find_people(entry: Entry, said: str) -> QuerySet[Any]:
     )
     if said:
         alike = Q(who__icontains=said) | Q(buyer__icontains=said)
-        people = people.filter(alike | Q(code=read_code(said) or "-"))
+        exactly = Q(code=read_code(said) or "-") | Q(order_line__order__number=read_number(said) or "-")
+        people = people.filter(alike | exactly)
     return people

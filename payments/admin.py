@@ -25,6 +25,7 @@ from cartsite.http import read_key
 from cartsite.models import Case
 from cartsite.staff_actions import RowPreview, StaffAction, confirm
 from cartsite.templatetags.shop import in_words
+from orders.access import read_number
 from payments import closing, refunds, sweeping
 from payments.desk import batches, fields, statement_page, steps
 from payments.models import (
@@ -45,6 +46,13 @@ __all__ = ["batches"]  # which are registered with it
 
 # A page waits for so long at most; the worker goes on with what is left.
 PATIENCE = timedelta(seconds=20)
+TRANSACTION_CODE_LENGTH = 10
+
+
+def read_transaction_code(typed: str) -> str:
+    """SumUp's code of a transaction, such as `TYW2ADMMNQ`, in any case; empty if it is none."""
+    code = typed.strip().upper()
+    return code if code.isascii() and code.isalnum() and len(code) == TRANSACTION_CODE_LENGTH else ""
 
 
 class MovementInline(RecordInline):
@@ -66,6 +74,7 @@ class PaymentAdmin(RecordAdmin):
     list_select_related = ["order"]
     list_filter = ["status", "created_at"]
     search_fields = ["order__number", "reference", "checkout_id", "transaction_code"]
+    found_by = [("order__number", read_number), ("transaction_code", read_transaction_code)]
     exclude = ["webhook_token", "return_token", "checkout_url"]
     inlines = [MovementInline]
     ordering = ["-pk"]
@@ -86,6 +95,7 @@ class MovementAdmin(RecordAdmin):
     list_select_related = ["order"]
     list_filter = ["kind", "happened_at"]
     search_fields = ["order__number", "sumup_id", "payment__reference"]
+    found_by = [("order__number", read_number), ("payment__transaction_code", read_transaction_code)]
     ordering = ["-happened_at", "-pk"]
     inlines = [ShareInline]
     list_before_template = "admin/payments/movement/links.html"
@@ -147,6 +157,7 @@ class RefundAdmin(RecordAdmin):
     list_select_related = ["order", "requested_by"]
     list_filter = [WaitingFilter, BatchFilter, "status", "method", "requested_at"]
     search_fields = ["order__number", "reason", "transaction_id", "payment__reference"]
+    found_by = [("order__number", read_number), ("payment__transaction_code", read_transaction_code)]
     ordering = ["-pk"]
     exclude = ["seen_events", "leased_until", "looks"]
     change_form_outer_before_template = "admin/payments/refund/steps.html"
@@ -343,6 +354,7 @@ class StrayAdmin(RecordAdmin):
     list_select_related = ["payment"]
     list_filter = ["happened_at"]
     search_fields = ["transaction_id", "transaction_code", "payment__order__number"]
+    found_by = [("payment__order__number", read_number)]
     ordering = ["-pk"]
     readonly_fields = ["case"]
 

@@ -11,7 +11,9 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.admin import wording
 from bookings.models import Booking, Scan
-from cartsite.backoffice import RecordAdmin
+from cartsite.backoffice import RecordAdmin, read_address
+from orders.access import read_number
+from orders.door import read_code
 from orders.guest_list import name_of
 
 
@@ -25,6 +27,11 @@ class BookingAdmin(RecordAdmin):
         "order_line__order__number",
         "order_line__order__contact__name",
     ]
+    found_by = [
+        ("code", read_code),
+        ("order_line__order__number", read_number),
+        ("order_line__order__contact__email__iexact", read_address),
+    ]
     list_filter = ["status", "entry__calendar"]
     readonly_fields = ["who", "ticket", "door"]
     reveals = {"who": ["bookings.attendee", "orders.ordercontact"]}
@@ -33,14 +40,6 @@ class BookingAdmin(RecordAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         bookings: QuerySet[Booking] = super().get_queryset(request)
         return bookings.select_related("entry__calendar", "attendee", "order_line__order__contact")
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """A code may be typed in groups, as tickets show it."""
-        found, may_double = super().get_search_results(request, queryset, search_term)
-        whole = search_term.replace("-", "").replace(" ", "")
-        return (found | queryset.filter(code__iexact=whole) if search_term else found), may_double
 
     @admin.display(description=_("begins"), ordering="entry__starts_at")
     def starts_at(self, booking: Booking) -> str:
@@ -69,6 +68,7 @@ class ScanAdmin(RecordAdmin):
     list_select_related = ["entry", "booking", "by", "undone_by"]
     list_filter = ["outcome", "at"]
     search_fields = ["booking__code", "typed", "entry__title", "by__username"]
+    found_by = [("booking__code", read_code)]
     ordering = ["-pk"]
 
 

@@ -20,6 +20,7 @@ from cartsite.backoffice import RecordAdmin, log
 from cartsite.editing import EditedAdmin
 from cartsite.versions import EDITED
 from orders import handover
+from orders.access import read_number
 from orders.models import DeliveryAddress
 from orders.offers import CollectionSlot, DeliveryZone, Voucher
 
@@ -211,4 +212,5 @@ class DeliveryAddressAdmin(RecordAdmin):
     list_display = ["order", "street", "town", "postcode"]
     list_select_related = ["order"]
     search_fields = ["order__number", "postcode", "street", "town"]
+    found_by = [("order__number", read_number)]
     ordering = ["-pk"]
