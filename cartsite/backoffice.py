@@ -15,7 +15,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import BadRequest, FieldDoesNotExist, PermissionDenied, ValidationError
 from django.db.models import CharField, DecimalField, ForeignKey, Model, QuerySet, TextField
 from django.db.models.constants import LOOKUP_SEP
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.timesince import timesince
@@ -26,6 +26,7 @@ from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from cartsite import agreements
+from cartsite.dead_ends import unlink_dead_ends
 from cartsite.http import read_key
 from cartsite.models import User
 from cartsite.plain_text import check_line, check_note
@@ -110,7 +111,10 @@ class WithPages:
         """A page of our own, dressed as one of the admin's."""
         frame = self.admin_site.each_context(request)
         shared = {"title": title, "opts": self.model._meta, "list_path": self.list_path}
-        return TemplateResponse(request, template, frame | shared | context)
+        page: TemplateResponse = unlink_dead_ends(
+            request, TemplateResponse(request, template, frame | shared | context)
+        )
+        return page
 
     @property
     def list_path(self) -> str:
@@ -245,6 +249,16 @@ class GuardedAdmin(DiscreetMixin, PlainTextMixin, ModelAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return GuardedList
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        return unlink_dead_ends(request, super().changelist_view(request, extra_context))
+
+    def render_change_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return unlink_dead_ends(request, super().render_change_form(request, *args, **kwargs))
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> Any:
+        """Say on a page of its own that there is no such row; Django would lead to its first page."""
+        raise Http404
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """What the address fills in on the form of a new row, without what its field cannot read."""

@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Iterator
 
+from django.contrib import admin
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from cartsite import alerts
@@ -18,18 +20,33 @@ AWAY = ("08", "53", "57P")
 
 
 def _say(request: HttpRequest, status: int, title: str, detail: str) -> HttpResponse:
-    """The same sentence for people (a page) and for siblings (RFC 9457)."""
+    """The same sentence for people (a page of the shop or of the back office) and for siblings (RFC 9457)."""
     if request.path_info.startswith("/internal/"):
         return problem(status, title, detail)
-    return render(request, "cartsite/sorry.html", {"title": title, "detail": detail}, status=status)
+    told = {"title": title, "detail": detail}
+    if is_at_the_back_office(request):
+        return render(request, "admin/sorry.html", admin.site.each_context(request) | told, status=status)
+    return render(request, "cartsite/sorry.html", told, status=status)
+
+
+def is_at_the_back_office(request: HttpRequest) -> bool:
+    """Whether staff asked for one of its pages; what a script asked for fits into a page that they have."""
+    user, is_fragment = getattr(request, "user", None), getattr(request, "htmx", False)
+    return request.path_info.startswith(reverse("admin:index")) and bool(user and user.is_staff) and not is_fragment
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _say(request, 404, _("Not found"), _("There is nothing at this address, or it is not yours to see."))
+    detail = _("There is nothing at this address, or it is not yours to see.")
+    if is_at_the_back_office(request):
+        detail = _("There is no such page or record: it was removed, or its address was mistyped.")
+    return _say(request, 404, _("Not found"), detail)
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _say(request, 403, _("Not allowed"), _("You may not do this."))
+    detail = _("You may not do this.")
+    if is_at_the_back_office(request):
+        detail = _("Your account does not have the right to do this. An administrator can give it to you.")
+    return _say(request, 403, _("Not allowed"), detail)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -1,5 +1,6 @@
 """The back office: places that were sold, and who was let in, to read."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -36,6 +37,11 @@ class BookingAdmin(RecordAdmin):
     readonly_fields = ["who", "ticket", "door"]
     reveals = {"who": ["bookings.attendee", "orders.ordercontact"]}
     ordering = ["-pk"]
+
+    def show_discreetly(self, request: HttpRequest, columns: Iterable[Any]) -> list[Any]:
+        """Also without the way to check-in for those who may not check people in."""
+        shown = super().show_discreetly(request, columns)
+        return shown if request.user.has_perm("bookings.check_in") else [name for name in shown if name != "door"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         bookings: QuerySet[Booking] = super().get_queryset(request)

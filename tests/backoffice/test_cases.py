@@ -124,7 +124,7 @@ def test_a_case_shows_who_did_what_about_it(staff_client: Client, overpaid: Case
 
 
 def test_no_such_case(staff_client: Client) -> None:
-    assert staff_client.get("/admin/cartsite/case/4711/change/").status_code == 302
+    assert staff_client.get("/admin/cartsite/case/4711/change/").status_code == 404
 
 
 # --- The steps --------------------------------------------------------------------------------------------------------
