@@ -24,6 +24,7 @@ from cartsite.signin import AskForCodeForm, SignInForm
 from cartsite.sorry import too_many
 from cartsite.views.adapters import forget_messages
 
+STAFF_PAGES = ("/admin/", "/door/")
 TOO_OLD = _("That code is too old, or was replaced by a newer one. Please ask for a new one.")
 
 
@@ -47,7 +48,10 @@ def sign_on() -> dict[str, str] | None:
 
 
 class SignIn(LoginView):
-    """Sign in with a name or an e-mail address and a password; its page offers the code first."""
+    """Sign in with a name or an e-mail address and a password.
+
+    Its page offers the code by mail first, but on the way to the back office the password: no code opens that.
+    """
 
     template_name = "cartsite/sign_in.html"
     form_class = SignInForm
@@ -59,7 +63,12 @@ class SignIn(LoginView):
         return "" if url.partition("?")[0] == self.request.path else url
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(code_form=AskForCodeForm(), sign_on=sign_on(), **kwargs)
+        context = super().get_context_data(code_form=AskForCodeForm(), sign_on=sign_on(), **kwargs)
+        context["password_first"] = self.get_redirect_url().startswith(STAFF_PAGES)
+        if context["password_first"]:
+            context["code_form"].fields["email"].widget.attrs.pop("autofocus", None)
+            context["form"].fields["username"].widget.attrs["autofocus"] = True
+        return context
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         """Let them in. Whoever has a password had proved their address before, or was given the account by staff."""
