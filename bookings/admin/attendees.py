@@ -19,10 +19,11 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from bookings.admin import wording
 from bookings.models import Attendee, Booking, Entry, Question
 from bookings.questions import questions_about
-from cartsite.backoffice import RecordAdmin
+from cartsite.backoffice import RecordAdmin, may_see
 from cartsite.editing import EditedAdmin
 from cartsite.sheets import answer_csv, as_text
 from orders.access import read_number
+from orders.guest_list import name_of
 
 FEWEST_CHOICES = 2
 LONGEST_CHOICE = 100
@@ -141,7 +142,7 @@ class AttendeeAdmin(RecordAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         entry = get_object_or_404(Entry.objects.select_related("calendar"), pk=entry_id)
-        sheet = make_sheet(entry)
+        sheet = make_sheet(entry, with_buyers=may_see(request, "orders.ordercontact"))
         if request.GET.get("as") == "csv":
             rows = [[as_text(cell) for cell in row] for row in [sheet.headings, *sheet.rows]]
             return answer_csv(f"attendees-{entry.local_start:%Y-%m-%d}-{entry.pk}.csv", rows)
@@ -152,20 +153,20 @@ class AttendeeAdmin(RecordAdmin):
         )
 
 
-def make_sheet(entry: Entry) -> Sheet:
-    """Who comes to an entry, by name; the same few queries for any number of places."""
+def make_sheet(entry: Entry, *, with_buyers: bool) -> Sheet:
+    """Who comes to an entry, or else who ordered the place; the same few queries for any number of places."""
     bookings = list(_bookings_at(entry))
     answered = {answer.question for booking in bookings for answer in _answers_of(booking)}
     asked = questions_about([entry])[entry.pk]
     asked += sorted(answered - set(asked), key=lambda question: question.pk)  # was asked once
     headings = [_("Name"), _("Price"), _("Status"), _("Order"), *(question.text for question in asked)]
-    return Sheet(headings, sorted(_rows(bookings, asked), key=lambda row: row[0].casefold()))
+    return Sheet(headings, sorted(_rows(bookings, asked, with_buyers), key=lambda row: row[0].casefold()))
 
 
 def _bookings_at(entry: Entry) -> QuerySet[Booking]:
     """Places at the entry, but for those that were moved away from it."""
     bookings = Booking.objects.filter(entry=entry).exclude(status=Booking.Status.MOVED)
-    loaded = bookings.select_related("attendee", "entry", "order_line__order", "order_line__price_kind")
+    loaded = bookings.select_related("attendee", "entry", "order_line__order__contact", "order_line__price_kind")
     return loaded.prefetch_related("attendee__answers__question").order_by("pk")
 
 
@@ -173,11 +174,12 @@ def _answers_of(booking: Booking) -> list[Any]:
     return list(booking.attendee.answers.all()) if hasattr(booking, "attendee") else []
 
 
-def _rows(bookings: Sequence[Booking], asked: Sequence[Question]) -> Iterator[list[str]]:
+def _rows(bookings: Sequence[Booking], asked: Sequence[Question], with_buyers: bool) -> Iterator[list[str]]:
     for booking in bookings:
         line = booking.order_line
         said = {answer.question_id: answer.words for answer in _answers_of(booking)}
         price = line.price_kind.name if line.price_kind else booking.entry.price_name or _("Standard")
-        name = booking.attendee.name if hasattr(booking, "attendee") else ""
+        attendee = booking.attendee.name if hasattr(booking, "attendee") else ""
+        name = name_of(booking) if with_buyers else attendee
         status = str(booking.get_status_display())
         yield [name, price, status, line.order.number, *(said.get(question.pk, "") for question in asked)]

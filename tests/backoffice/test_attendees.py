@@ -81,6 +81,20 @@ def test_staff_see_who_comes_and_what_they_said(
         assert cell in page
 
 
+def test_who_ordered_a_place_stands_for_who_comes_where_no_names_are_asked(
+    staff_client: Client, hire: Callable[..., Client], fill_cart: FillCart
+) -> None:
+    walk = EntryFactory(title="Sunrise walk", price=0)
+    place_cart(*fill_cart((walk, 2)))
+    blind = hire("bookings.view_attendee", "bookings.view_entry")
+
+    named, page = rows_of(staff_client, walk), staff_client.get(list_path(walk)).content.decode()
+
+    assert [row[0] for row in named[1:]] == ["Grace Example", "Grace Example"]
+    assert page.count(">Grace Example</th>") == 2
+    assert [row[0] for row in rows_of(blind, walk)[1:]] == ["", ""]
+
+
 def test_when_it_is_is_told_on_the_clock_of_its_own_calendar(staff_client: Client) -> None:
     starts = datetime(2031, 1, 10, 18, 0, tzinfo=UTC)
     tasting = EntryFactory(
