@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -10,6 +11,7 @@ from bookings.models import Pool
 from cart.models import Cart, CartItem, CartMerge, Product, Stall
 from cartsite.backoffice import RecordAdmin, RecordInline
 from cartsite.editing import EditedAdmin
+from cartsite.pictures import check_picture
 
 
 @admin.register(Stall)
@@ -21,8 +23,19 @@ class StallAdmin(EditedAdmin):
     readonly_fields = ["uuid"]
 
 
+class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A product; its picture must be there, or the shop would show a broken one."""
+
+    def clean_picture(self) -> str:
+        path: str = self.cleaned_data["picture"]
+        if path and "picture" in self.changed_data:
+            check_picture(path)
+        return path
+
+
 @admin.register(Product)
 class ProductAdmin(EditedAdmin):
+    form = ProductForm
     list_display = ["title", "sku", "stall", "price", "tax_rate", "left", "archived_at"]
     list_select_related = ["stall", "pool"]
     search_fields = ["title", "sku", "description"]

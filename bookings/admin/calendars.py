@@ -13,6 +13,7 @@ from bookings.admin.attendees import QuestionForm
 from bookings.models import Calendar, Entry, Question, Resource
 from cartsite.backoffice import PlainTextMixin
 from cartsite.editing import EditedAdmin, EditedInline
+from cartsite.pictures import check_picture
 
 
 class QuestionInline(EditedInline, PlainTextMixin, StackedInline):
@@ -41,6 +42,12 @@ class CalendarForm(ArchivableForm):
             "time_zone": _("Where it is, such as Europe/London. Its times are those of the clock on the wall there."),
             "kept_percent": _("Per cent of what was paid for the place. Shoppers see it before they buy."),
         }
+
+    def clean_picture(self) -> str:
+        path: str = self.cleaned_data["picture"]
+        if path and "picture" in self.changed_data:
+            check_picture(path)
+        return path
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()
