@@ -16,7 +16,7 @@ from orders.models import Order
 from payments import settling
 from payments.models import Payment, Refund
 from payments.simulator import Simulator
-from tests.backoffice.desk import act
+from tests.backoffice.desk import act, logged
 from tests.support.forms import save_form
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -138,6 +138,7 @@ def test_asking_sumup_now_settles_what_was_paid(staff_client: Client, payment: P
     take_step(staff_client, payment.order, "ask_sumup")
 
     assert Order.objects.get().status == Order.Status.CONFIRMED
+    assert logged(payment.order) == logged(payment) == ["Asked SumUp"]
 
 
 def test_cancelling_an_unpaid_order_releases_it_safely(staff_client: Client, order: Order, staff: User) -> None:

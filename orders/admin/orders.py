@@ -133,9 +133,11 @@ class OrderAdmin(GoodsPage, MailPages, RecordAdmin):
     @admin.action(description=_("Ask SumUp now"), permissions=["change"])
     def ask_sumup(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
         """Look at every attempt to pay these orders, as webhook and sweep would."""
-        attempts = Payment.objects.filter(order__in=orders, next_look_at__isnull=False)
+        attempts = Payment.objects.filter(order__in=orders, next_look_at__isnull=False).select_related("order")
         for payment in attempts:
             sweeping.look_now(payment.pk)
+            log(request, payment, "Asked SumUp")
+            log(request, payment.order, "Asked SumUp")
         asked = len(attempts)
         words = ngettext("SumUp was asked about %(n)d attempt.", "SumUp was asked about %(n)d attempts.", asked)
         self.say(request, words, asked)
