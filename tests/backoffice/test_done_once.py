@@ -12,7 +12,7 @@ from django.db.models import Model
 from django.test import Client
 
 from bookings import waiting
-from cartsite.models import Case, Message
+from cartsite.models import Case, Message, Suppression
 from orders.models import Order
 from payments.casework import Step
 from payments.models import Payment, Refund
@@ -78,6 +78,7 @@ AT_ONCE: dict[str, Callable[[Get], Any]] = {
     "bookings.waiter.move_last": waiter,
     "bookings.waiter.remove": waiter,
     "cartsite.message.send_again": mail,
+    "cartsite.suppression.lift": lambda _get: Suppression.objects.create(address_hash="0" * 32),
     "orders.collectionslot.archive": lambda _get: CollectionSlotFactory.create(),
     "orders.collectionslot.restore": lambda _get: CollectionSlotFactory.create(),
     "orders.deliveryzone.archive": lambda _get: DeliveryZoneFactory.create(),
