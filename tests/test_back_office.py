@@ -27,6 +27,7 @@ OUR_MODELS = [model for model in EVERY_MODEL if model._meta.app_label in OURS]
 NOT_SHOWN = {
     "cart.BurntToken",  # nothing to read but hashes
     "cartsite.Heartbeat",  # when worker and beat were last heard of: /readyz tells
+    "cartsite.MailCount",  # how much mail a hashed address was sent today
     "cartsite.Agreement",  # what came of a confirmed form, for as long as the form can be posted again
     "payments.Reading",  # the sweep's own note
     "payments.TheirRow",  # scaffolding of a close, gone when it is done

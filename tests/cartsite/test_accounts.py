@@ -21,6 +21,7 @@ from tests.cartsite.accounts import (
     type_code,
 )
 from tests.factories import UserFactory
+from tests.support.forms import save_form
 
 pytestmark = pytest.mark.django_db
 
@@ -327,7 +328,7 @@ def test_an_address_that_staff_replace_opens_the_account_no_more(
     sign_in_by_code(client)
     page = f"/admin/cartsite/user/{shopper.pk}/change/"
 
-    staff_client.post(page, {"username": "ada", "email": "lovelace@example.org", "name": "", "is_active": "on"})
+    save_form(staff_client, page, email="lovelace@example.org")
     ask_for_code(Client(), "ada@example.org")
 
     shopper.refresh_from_db()
