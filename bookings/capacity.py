@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q, Sum, Value
+from django.db.models import Case as Choice
+from django.db.models import F, Q, Sum, Value, When
 from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -318,7 +319,8 @@ def set_capacity(pool: Pool, wanted: int | None) -> None:
     A shortfall opens an `oversold` case, and enough room again resolves it.
     """
     capacity = None if wanted is None else Greatest(Value(wanted), F("taken"))
-    Pool.objects.filter(pk=pool.pk).update(wanted=wanted, capacity=capacity, version=EDITED)
+    version = Choice(When(wanted=wanted, then=F("version")), default=EDITED)  # the same number again is no edit
+    Pool.objects.filter(pk=pool.pk).update(wanted=wanted, capacity=capacity, version=version)
     pool.refresh_from_db()
     if wanted is None or pool.taken <= wanted:
         Case.settle(Case.Kind.OVERSOLD, pool, _("There is room enough again."))

@@ -66,6 +66,11 @@ def rows() -> list[Any]:
     return [list(model.objects.order_by("pk").values()) for model in (Entry, Pool, Series)]
 
 
+def unversioned(tables: list[Any]) -> list[Any]:
+    """The same rows, whatever number of edits made them what they are."""
+    return [[{**row, "version": None} for row in table] for table in tables]
+
+
 def first_entry() -> Entry:
     return Entry.objects.listed().order_by("starts_at")[0]
 
@@ -199,7 +204,7 @@ def test_unsold_entries_are_changed_in_place(series: Series) -> None:
 
 def test_a_day_that_leaves_the_plan_leaves_the_calendar_and_may_return(series: Series) -> None:
     planning.apply(series)
-    before = rows()[:2]
+    before = unversioned(rows()[:2])
 
     dropped = planning.apply(change(series, skipped_days=[date(2026, 6, 10)]))
     archived = Entry.objects.get(archived_at__isnull=False)
@@ -210,7 +215,7 @@ def test_a_day_that_leaves_the_plan_leaves_the_calendar_and_may_return(series: S
     assert archived.series_day == date(2026, 6, 10)
     assert again.is_idle
     assert [each.name for each in back.of(Fate.CHANGED)[0].changes] == ["archived_at"]
-    assert rows()[:2] == before
+    assert unversioned(rows()[:2]) == before
 
 
 def test_entries_with_nothing_taken_swap_their_places_for_shared_ones_and_back(series: Series) -> None:
