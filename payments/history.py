@@ -120,7 +120,7 @@ def _our_id(row: HistoryRow) -> str:
 
 def _catch_up(row: HistoryRow) -> None:
     order = _find_order(row)
-    if takings.record(row, KINDS[row.kind], _our_id(row), order):
+    if takings.enter(row, KINDS[row.kind], _our_id(row), order):
         return
     if row.kind == "PAYMENT":
         if order is None or not _settle_its_order(row, order):

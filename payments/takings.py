@@ -32,7 +32,7 @@ def may_be_taking(row: HistoryRow) -> bool:
 
 
 @transaction.atomic
-def record(row: HistoryRow, kind: Movement.Kind, sumup_id: str, named: Order | None) -> bool:
+def enter(row: HistoryRow, kind: Movement.Kind, sumup_id: str, named: Order | None) -> bool:
     """Write a row of SumUp's history down as takings, once; False if it is not surely that.
 
     `named` is the order whose number the row's text has. Nothing else is locked before, and only the day after it.

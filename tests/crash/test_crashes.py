@@ -114,7 +114,7 @@ DEATHS: list[tuple[type[Play], str, Failpoint]] = [
     (OfferFreed, "it is offered, not committed", Failpoint("waiting.offer_freed", END)),
     (TakeOffer, "it is neither an offer nor in the basket", Failpoint("offers.take_offer", "capacity.hand_to_cart(")),
     (TakeOffer, "it is in the basket, not committed", Failpoint("offers.take_offer", "return basket")),
-    (SignIn, "lines are gone here, and not there yet", Failpoint("merging._take_over", "other.merged_into = cart")),
+    (SignIn, "lines are gone here, and not there yet", Failpoint("merging._take_over", "other.merged_into")),
     (SignIn, "the cookie is burnt, not committed", Failpoint("merging._renew_token", "return token")),
     (Undo, "the lines are in neither cart", Failpoint("undoing._part", "_share_out(")),
     (Close, "nothing is committed", Failpoint("closing._take", "close.save()")),
