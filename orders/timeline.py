@@ -25,6 +25,7 @@ EVENTS: dict[str, Sentence] = {
     "completed": _("Nothing of the order was open any more."),
     "closing": _("We began to let the order go."),
     "closing_withdrawn": _("You kept the order after all."),
+    "closing_stopped": _("We could not let the order go yet, since its money is looked into first."),
     "shopper_waits": _("You chose to wait for the co-operative."),
     "attempt_open": _("A payment page over %(amount)s was opened."),
     "declined": _("The bank said no to a payment. Nothing was taken."),

@@ -189,6 +189,7 @@ def _finish(order: Order) -> bool:
         return False
     if not _may_go(order, to=order.closing_to, by=order.closing_by):
         _stop_closing(order)
+        order.record("closing_stopped", cause=order.closing_by)
         return False
     return giving_back.end_unpaid(order, cart)
 

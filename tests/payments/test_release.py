@@ -436,6 +436,7 @@ def test_money_that_is_here_keeps_the_order_until_it_is_understood(
     stays = fresh(order)
     assert (stays.status, stays.is_closing, taken(workshop)) == ("awaiting_payment", False, 2)
     assert order.movements.all().net() == Decimal("0.01")
+    assert order.events.get(kind="closing_stopped").cause == "shopper"
 
 
 def _pay_a_penny(checkout: dict[str, Any]) -> dict[str, Any]:
