@@ -329,6 +329,8 @@ class Stray(models.Model):
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     merchant_code = models.CharField(max_length=20)
+    # Found in a shop for trying out: in no sum of one that takes real money.
+    is_test = models.BooleanField(_("is a test"), default=orders_are_tests, db_default=False, editable=False)
     transaction_id = models.CharField(max_length=64)
     transaction_code = models.CharField(max_length=40, blank=True, default="")
     amount = models.DecimalField(max_digits=12, decimal_places=2)

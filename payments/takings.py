@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from cartsite.models import Case
 from orders.models import Order, orders_are_tests
-from payments.models import Movement, Payment, Refund, Stray, Taking, TakingsDay
+from payments.models import Movement, Payment, Stray, Taking, TakingsDay
 from payments.sumup import HistoryRow, PayoutRecord
 
 READER = "POS"
@@ -85,7 +85,6 @@ def _is_ours(row: HistoryRow) -> bool:
         strays |= Q(transaction_code=row.transaction_code)
     return (
         Movement.objects.filter(transaction_id=row.transaction_id).exists()
-        or Refund.objects.filter(transaction_id=row.transaction_id).exists()
         or Payment.objects.filter(attempts).exists()
         or Stray.objects.filter(strays).exists()
     )

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from cartsite.backoffice import age_of
 from cartsite.models import Case
 from orders.models import Order, in_sums
-from payments.models import DailyClose, Payment, Refund, RefundBatch, TakingsDay
+from payments.models import DailyClose, Payment, Refund, RefundBatch, Stray, TakingsDay
 
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -31,12 +31,13 @@ def _open_cases() -> dict[str, Any]:
 
 
 def _of_counted_orders() -> Q:
-    """Cases that are not about an order, a payment, a refund or a day of takings that no sum counts."""
+    """Cases that are not about an order, a payment, a refund, a stray or a day of takings that no sum counts."""
     here = {"uuid": OuterRef("subject_uuid")}
     others = (
         Order.objects.filter(~in_sums(), **here),
         Payment.objects.filter(~in_sums("order__"), **here),
         Refund.objects.filter(~in_sums("order__"), **here),
+        Stray.objects.filter(~in_sums(), **here),
         TakingsDay.objects.filter(~in_sums(), **here),
     )
     return Q(*(~Exists(other) for other in others))

@@ -242,6 +242,17 @@ def test_the_first_page_of_the_back_office_counts_no_day_that_was_tried_out(
     assert (kind["kind"], kind["count"], kind["at_stake"]) == ("takings", 1, pounds(12))
 
 
+def test_the_first_page_of_the_back_office_counts_no_stray_that_was_tried_out(
+    sumup: Simulator, settings: Any, staff_client: Client
+) -> None:
+    settings.ORDERS_ARE_TESTS = True
+    history.take_in([row_of("t-before", payment_type="ECOM")])
+    settings.ORDERS_ARE_TESTS = False
+
+    assert Stray.objects.get().is_test
+    assert staff_client.get(reverse("admin:index")).context["open_cases"]["kinds"] == []
+
+
 def test_a_day_that_was_closed_before_there_were_takings_stays_closed(
     later: Later, sumup: Simulator, payment: Payment, staff_client: Client
 ) -> None:
