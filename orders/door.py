@@ -19,6 +19,8 @@ from orders.models import LineFact, Order
 
 CODE_LENGTH = 10
 LONGEST_TYPED = 40
+# On its day, and so long before it begins, an entry's tickets let people in without a question.
+OPENS_BEFORE = timedelta(hours=3)
 # A place that was called off, or is somewhere else now.
 GONE = (Booking.Status.CANCELLED, Booking.Status.MOVED)
 # Who may take things back whenever they like: whoever looks after orders.
@@ -31,6 +33,10 @@ class CannotUndo(Exception):
 
 class NotBegun(Exception):
     """Nobody is missing from what has not begun."""
+
+
+class NotOpen(Exception):
+    """Nobody can have come to an entry whose door is not open yet."""
 
 
 def read_code(typed: str) -> str:
@@ -49,56 +55,72 @@ def strange_letters(typed: str) -> str:
 # --- Letting in -------------------------------------------------------------------------------------------------------
 
 
+def opens_at(entry: Entry) -> datetime:
+    """When (UTC) an entry's door opens: as its day begins on its calendar's clock, or `OPENS_BEFORE` it if sooner."""
+    day = datetime.combine(entry.local_start.date(), time(), entry.calendar.zone)
+    return min(day.astimezone(UTC), entry.starts_at - OPENS_BEFORE)
+
+
+def is_open(entry: Entry) -> bool:
+    """Whether an entry's door is open, or was: a scan before that asks back first."""
+    return opens_at(entry) <= timezone.now()
+
+
 @transaction.atomic
 def check_in(entry: Entry, typed: str, scan: UUID, *, by: User) -> Scan:
     """Try to let in whoever shows this code at an entry's door; what was answered. Of two phones, one says welcome."""
     code = read_code(typed)
     booking = Booking.objects.filter(code=code).first() if code else None
-    return _answer_once(entry, booking, typed, scan, by)
+    return _answer_once(Scan(uuid=scan, entry=entry, booking=booking, typed=typed[:LONGEST_TYPED], by=by))
 
 
 @transaction.atomic
-def let_in(booking: Booking, scan: UUID, *, by: User) -> Scan:
-    """Let somebody in by name, without a code; what was answered, on the same record."""
-    return _answer_once(booking.entry, booking, "", scan, by)
+def let_in(booking: Booking, scan: UUID, *, by: User, even_early: bool = False) -> Scan:
+    """Let somebody in by name, without a code; what was answered, on the same record.
+
+    With `even_early`, whoever is at the door has said that they let them in although it is not open yet.
+    """
+    return _answer_once(Scan(uuid=scan, entry=booking.entry, booking=booking, by=by), even_early=even_early)
 
 
-def _answer_once(entry: Entry, booking: Booking | None, typed: str, uuid: UUID, by: User) -> Scan:
-    """A new scan with its answer, or the one that this UUID got before: whoever is second waits here for the first."""
-    scan = Scan(uuid=uuid, entry=entry, booking=booking, typed=typed[:LONGEST_TYPED], by=by)
+def _answer_once(scan: Scan, *, even_early: bool = False) -> Scan:
+    """A new scan with its answer, or the one that its UUID got before: whoever is second waits here for the first."""
     scan.outcome = Scan.Outcome.UNKNOWN
     try:
         with transaction.atomic():
             scan.save(force_insert=True)
     except IntegrityError:
-        return _repeated(scan, by)
-    if booking is not None:
-        scan.outcome = _try(entry, booking, by)
+        return _repeated(scan, even_early=even_early)
+    if scan.booking is not None:
+        scan.outcome = _try(scan, scan.booking, even_early=even_early)
         scan.save(update_fields=["outcome"])
     return scan
 
 
-def _repeated(scan: Scan, by: User) -> Scan:
+def _repeated(scan: Scan, *, even_early: bool) -> Scan:
     """What the scan of this UUID was answered. For another ticket it is another scan, with a UUID made of both: a page
     that the browser went back to has the old one, and nobody may be let in by the answer that somebody else got."""
     first = Scan.objects.get(uuid=scan.uuid)
     if all(getattr(first, name) == getattr(scan, name) for name in ("entry_id", "booking_id", "typed")):
         return first
-    asked = f"{scan.entry_id} {scan.booking_id} {scan.typed}"
-    return _answer_once(scan.entry, scan.booking, scan.typed, uuid5(scan.uuid, asked), by)
+    asked = uuid5(scan.uuid, f"{scan.entry_id} {scan.booking_id} {scan.typed}")
+    other = Scan(uuid=asked, entry=scan.entry, booking=scan.booking, typed=scan.typed, by=scan.by)
+    return _answer_once(other, even_early=even_early)
 
 
-def _try(entry: Entry, booking: Booking, by: User) -> Scan.Outcome:
-    """Let in whoever has this place, if it is for this entry and stands."""
+def _try(scan: Scan, booking: Booking, *, even_early: bool) -> Scan.Outcome:
+    """Let in whoever has this place, if it stands, is for the scan's entry, and its door is open."""
     order = services.lock(booking.order_line.order_id)
-    booking = Booking.objects.select_related("entry", "order_line").get(pk=booking.pk)
+    booking = Booking.objects.select_related("entry__calendar", "order_line").get(pk=booking.pk)
     if booking.status in GONE or booking.entry.cancelled_at or not order.is_sold:
         return Scan.Outcome.GONE
-    if booking.entry_id != entry.pk:
+    if booking.entry_id != scan.entry_id:
         return Scan.Outcome.OTHER_ENTRY
     if booking.status == Booking.Status.ATTENDED:
         return Scan.Outcome.ALREADY_IN
-    came = _account_for(order, booking, Booking.Status.ATTENDED, LineFact.Kind.ATTENDED, by)
+    if not (even_early or is_open(booking.entry)):
+        return Scan.Outcome.EARLY
+    came = _account_for(order, booking, Booking.Status.ATTENDED, LineFact.Kind.ATTENDED, scan.by)
     return Scan.Outcome.WELCOME if came else Scan.Outcome.GONE
 
 
@@ -177,7 +199,12 @@ def mark_rest_missed(entry: Entry, *, by: User) -> int:
 
 
 def mark_rest_attended(entry: Entry, *, by: User) -> int:
-    """Everybody is there; how many were not let in before. Each can be taken back as if scanned."""
+    """Everybody is there; how many were not let in before. Each can be taken back as if scanned.
+
+    Raises NotOpen before the entry's door opens.
+    """
+    if not is_open(entry):
+        raise NotOpen
     return sum(_let_rest_in(order, entry, by) for order in _orders_expected(entry))
 
 

@@ -63,6 +63,7 @@ class Scan(models.Model):
 
     class Outcome(models.TextChoices):
         WELCOME = "welcome", _("Welcome")
+        EARLY = "early", _("Too early")
         ALREADY_IN = "already_in", _("In already")
         OTHER_ENTRY = "other_entry", _("For something else")
         GONE = "gone", _("Cancelled or moved")

@@ -66,6 +66,7 @@ class ScanForm(forms.Form):
     )
     booking = forms.UUIDField(required=False)
     scan = forms.UUIDField()
+    early = forms.BooleanField(required=False)  # they are let in although the door is not open yet
 
     def clean(self) -> dict[str, Any]:
         typed: dict[str, Any] = super().clean() or {}
@@ -81,6 +82,7 @@ class Answer:
     scan: Scan
     before: Scan | None  # by which they were let in, if they are in already
     strange: str  # letters and digits that were typed, and that no code has
+    next_scan: UUID  # of letting them in all the same
 
     @property
     def booking(self) -> Booking | None:
@@ -177,6 +179,8 @@ def rest(request: HttpRequest, entry_id: int) -> HttpResponse:
         messages.success(request, said % {"n": count})
     except doors_.NotBegun:
         messages.warning(request, _("It has not begun: somebody may still come."))
+    except doors_.NotOpen:
+        messages.warning(request, _("The door is not open yet: nobody can have come."))
     return redirect("bookings:door", entry_id)
 
 
@@ -205,13 +209,15 @@ def _context(request: HttpRequest, entry: Entry) -> dict[str, Any]:
         "news": zlib.crc32(news.encode()),
         "form": ScanForm(initial={"scan": uuid4()}),
         "has_begun": entry.starts_at <= timezone.now(),
+        "is_open": doors_.is_open(entry),
+        "opens_at": doors_.opens_at(entry),
     }
 
 
 def _take(request: HttpRequest, entry: Entry, typed: dict[str, Any]) -> Scan:
     if typed["booking"]:
         booking = get_object_or_404(Booking, uuid=typed["booking"], entry=entry)
-        return doors_.let_in(booking, typed["scan"], by=person_of(request))
+        return doors_.let_in(booking, typed["scan"], by=person_of(request), even_early=typed["early"])
     return doors_.check_in(entry, typed["code"], typed["scan"], by=person_of(request))
 
 
@@ -244,4 +250,4 @@ def tell(scan: Scan) -> Answer:
         welcomes = Scan.objects.filter(booking=scan.booking, outcome=Scan.Outcome.WELCOME, pk__lt=scan.pk)
         before = welcomes.select_related("by").order_by("pk").last()
     strange = doors_.strange_letters(scan.typed) if scan.outcome == Scan.Outcome.UNKNOWN else ""
-    return Answer(scan, before, strange)
+    return Answer(scan, before, strange, next_scan=uuid4())

@@ -149,7 +149,7 @@ window.addEventListener("offline", () => sayWaiting(""));
 
 door.addEventListener("submit", (event) => {
   const form = event.target.closest("form[data-scan-form]");
-  const { code, booking } = form?.elements ?? {};
+  const { code, booking, early } = form?.elements ?? {};
   if (!form) return;
   event.preventDefault();
   if (code && !code.value.trim()) {
@@ -162,7 +162,7 @@ door.addEventListener("submit", (event) => {
     const button = form.querySelector("button");
     if (button.ariaDisabled) return;
     button.ariaDisabled = "true"; // until the list is fresh; disabled, it would lose the focus
-    ask({ booking: booking.value }, form.dataset.what);
+    ask({ booking: booking.value, ...(early && { early: early.value }) }, form.dataset.what);
   }
 });
 

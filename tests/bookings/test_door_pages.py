@@ -1,5 +1,6 @@
 """The door's pages as they come from the server: with a script and without, for those who work there."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -266,6 +267,45 @@ def test_everybody_came(door: Client, workshop: Entry, sold: Order) -> None:
     door.post(path(workshop, "rest/"), {"came": "yes"})
 
     assert {place.status for place in places_of(sold)} == {"attended"}
+
+
+def far_ahead(entry: Entry) -> None:
+    """It is the day after tomorrow."""
+    begin(entry, hours_ago=-48)
+
+
+def hidden_fields_of(page: str, button: str) -> dict[str, str]:
+    """What the form with this button sends."""
+    form = page[: page.index(button)].rpartition("<form")[2]
+    return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
+
+
+def test_before_the_day_the_door_says_so_and_asks(door: Client, workshop: Entry, sold: Order) -> None:
+    far_ahead(workshop)
+    booking = places_of(sold)[0]
+
+    assert "The door opens on" in text_of(door.get(path(workshop)))
+    said = text_of(door.post(path(workshop, "scan/"), {"code": booking.code, "scan": uuid4()}))
+    assert "Too early" in said
+    assert "Nobody is let in yet." in said
+    form = hidden_fields_of(said, "Let them in all the same")
+    assert "Welcome" in text_of(door.post(path(workshop, "scan/"), form))
+    assert "Welcome" in text_of(door.post(path(workshop, "scan/"), form, headers=HTMX))
+
+    assert [place.status for place in places_of(sold)] == ["attended", "confirmed"]
+    assert LineFact.objects.count() == 1
+
+
+def test_nobody_can_have_come_yet(door: Client, workshop: Entry, sold: Order) -> None:
+    far_ahead(workshop)
+
+    answer = door.post(path(workshop, "rest/"), {"came": "yes"})
+
+    assert [str(message) for message in get_messages(answer.wsgi_request)] == [
+        "The door is not open yet: nobody can have come."
+    ]
+    assert "Everybody came" not in text_of(door.get(path(workshop)))
+    assert not LineFact.objects.exists()
 
 
 # --- The list

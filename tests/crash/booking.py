@@ -27,6 +27,7 @@ from tests.bookings.lines import join
 from tests.crash.aftermath import open_cases, refunds_at_sumup, statuses
 from tests.crash.plays import CallEntryOff, Play
 from tests.factories import EntryFactory
+from tests.orders.door import begin
 
 
 class Booked(Play):
@@ -205,6 +206,7 @@ class CheckIn(Booked):
 
     def prepare(self) -> None:
         super().prepare()
+        begin(self.world.workshop)
         self.place = Booking.objects.earliest("pk")
         self.scan: UUID = uuid4()
 

@@ -107,7 +107,11 @@ DEATHS: list[tuple[type[Play], str, Failpoint]] = [
     (CallEntryOffAndMove, "all are moved, not committed", Failpoint("calling_off._move", "return True")),
     (Reschedule, "its time is changed, nobody is told", Failpoint("rescheduling.reschedule", "_tell(")),
     (Reschedule, "all is written, not committed", Failpoint("rescheduling.reschedule", "return len(")),
-    (CheckIn, "the scan is written, without its answer", Failpoint("door._answer_once", "if booking is not None:")),
+    (
+        CheckIn,
+        "the scan is written, without its answer",
+        Failpoint("door._answer_once", "if scan.booking is not None"),
+    ),
     (CheckIn, "they are let in, not committed", Failpoint("door._answer_once", "return scan")),
     (UndoCheckIn, "the scan is taken back, its place is not", Failpoint("door.undo", "return _take_back(")),
     (OfferFreed, "it is held, and offered to nobody", Failpoint("waiting._make_offer", "waiter.status,")),

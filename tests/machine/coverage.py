@@ -97,7 +97,7 @@ OUTCOMES = (
     *("called off at a moved entry", "moved, same", "moved, cheaper", "moved, dearer", "moved twice"),
     *("a dearer move paid", "a dearer move not paid", "a dearer move paid late", "a dearer move in vain"),
     *("the organiser moved all", "the organiser called all off", "another date taken"),
-    *("let in", "let in again", "let in by mistake", "missed by mistake", "an offer taken"),
+    *("let in", "let in early", "let in again", "let in by mistake", "missed by mistake", "an offer taken"),
     "paid while staff cancelled it",
 )
 # May happen, but only by a chance too small to wait for.

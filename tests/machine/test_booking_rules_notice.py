@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
-from uuid import uuid4
 
 import pytest
 from django.db.models import F
@@ -12,7 +11,6 @@ from bookings import waiting
 from bookings.models import Booking, Entry, Hold, Pool, Waiter
 from cart.models import Cart
 from cartsite.models import User
-from orders import door
 from orders.models import Order
 from payments import moving, settling, starting
 from payments.models import Refund
@@ -22,6 +20,7 @@ from tests.factories import EntryFactory, UserFactory
 from tests.machine.invariants import find_breaches, find_passed_over
 from tests.machine.worth_of_chains import find_wrong_worth
 from tests.orders.acts import place_cart
+from tests.orders.door import let_in_early
 
 pytestmark = pytest.mark.django_db
 
@@ -54,7 +53,7 @@ def line(sold: Order, full: Entry, staff: User) -> list[Waiter]:
     """One place was moved to a cheaper date, somebody has the next; one was offered that place, one waits."""
     waiters = [join(full, name) for name in ("ada", "bob")]
     move(sold, EntryFactory.create(calendar=full.calendar, title=full.title, price=Decimal("25.00")))
-    door.let_in(Booking.objects.filter(status="confirmed").earliest("pk"), uuid4(), by=staff)
+    let_in_early(Booking.objects.filter(status="confirmed").earliest("pk"), staff)
     waiting.offer_freed(full.pool_id)
     return waiters
 

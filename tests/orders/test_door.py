@@ -1,7 +1,7 @@
 """At the door: each place lets somebody in once, and every scan is answered once and for all."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -15,7 +15,7 @@ from orders import door, guest_list, services
 from orders.models import LineFact, Order
 from tests.factories import EntryFactory
 from tests.orders.acts import all_rows, assert_pools_balance
-from tests.orders.door import begin, facts_of, hire, places_of, scan, sell, statuses_of
+from tests.orders.door import begin, facts_of, hire, let_in_early, places_of, scan, sell, statuses_of
 
 pytestmark = pytest.mark.django_db
 
@@ -314,8 +314,64 @@ def test_people_are_found_by_attendee_buyer_or_code(sold: Order, workshop: Entry
     assert [row.who for row in guest_list.find_people(workshop, "")] == ["Ada Shopper", "Zoë Attendee"]
 
 
-def test_a_day_before_it_somebody_may_be_let_in(sold: Order, workshop: Entry, val: User) -> None:
-    """Doors are opened early at times, and a clock may be wrong: that is the door's business."""
-    Entry.objects.update(starts_at=timezone.now() + timedelta(days=1), ends_at=timezone.now() + timedelta(days=2))
+def test_before_its_day_nobody_is_let_in_until_the_door_says_so(sold: Order, workshop: Entry, val: User) -> None:
+    Entry.objects.update(starts_at=timezone.now() + timedelta(days=2), ends_at=timezone.now() + timedelta(days=3))
+    first, second = places_of(sold)
+    before = all_rows()
 
-    assert scan(workshop, places_of(sold)[0].code, val).outcome == "welcome"
+    assert scan(workshop, first.code, val).outcome == "early"
+    as_written("early", before)
+    assert door.let_in(second, uuid4(), by=val).outcome == "early"
+
+    assert let_in_early(first, val).outcome == "welcome"
+    assert let_in_early(first, val).outcome == "already_in"
+    assert scan(workshop, first.code, val).outcome == "already_in"
+    assert list(Scan.objects.order_by("pk").values_list("outcome", flat=True)[:3]) == ["early", "early", "welcome"]
+
+
+def test_an_early_scan_that_is_sent_again_is_answered_the_same_when_the_door_is_open(
+    sold: Order, workshop: Entry, val: User
+) -> None:
+    uuid, code = uuid4(), places_of(sold)[0].code
+    Entry.objects.update(starts_at=timezone.now() + timedelta(days=2), ends_at=timezone.now() + timedelta(days=3))
+    first = door.check_in(workshop, code, uuid, by=val)
+    begin(workshop)
+
+    assert door.check_in(workshop, code, uuid, by=val) == first
+    assert scan(workshop, code, val).outcome == "welcome"
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "opens_at"),
+    [
+        ("2026-12-02 06:00", "2026-12-02 00:00"),
+        ("2026-12-02 20:00", "2026-12-02 00:00"),
+        ("2026-12-02 00:30", "2026-12-01 21:30"),
+        ("2026-07-02 12:00", "2026-07-01 23:00"),  # as the day begins in London
+    ],
+)
+def test_the_door_opens_on_the_day_or_three_hours_before(workshop: Entry, starts_at: str, opens_at: str) -> None:
+    workshop.starts_at = datetime.fromisoformat(starts_at).replace(tzinfo=UTC)
+
+    assert door.opens_at(workshop) == datetime.fromisoformat(opens_at).replace(tzinfo=UTC)
+
+
+def test_what_is_not_valid_is_not_early(sold: Order, workshop: Entry, val: User) -> None:
+    other = EntryFactory.create()
+    Entry.objects.update(starts_at=timezone.now() + timedelta(days=2), ends_at=timezone.now() + timedelta(days=3))
+    first, second = places_of(sold)
+
+    assert scan(other, first.code, val).outcome == "other_entry"
+    Booking.objects.filter(pk=second.pk).update(status="cancelled")
+    assert scan(workshop, second.code, val).outcome == "gone"
+    assert door.let_in(second, uuid4(), by=val, even_early=True).outcome == "gone"
+
+
+def test_nobody_can_have_come_before_the_door_opens(sold: Order, workshop: Entry, val: User) -> None:
+    Entry.objects.update(starts_at=timezone.now() + timedelta(days=2), ends_at=timezone.now() + timedelta(days=3))
+    workshop.refresh_from_db()
+
+    with pytest.raises(door.NotOpen):
+        door.mark_rest_attended(workshop, by=val)
+
+    assert facts_of(sold) == []

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -14,7 +13,7 @@ from django.utils import timezone
 from bookings.models import Attendee, Booking, Entry
 from cart.models import Product
 from cartsite.models import User
-from orders import door, moving, services
+from orders import moving, services
 from orders.models import Order, OrderLine
 from payments import casework
 from payments.models import Payment, Refund
@@ -23,6 +22,7 @@ from tests.concurrency import results_of, run_at_once
 from tests.factories import EntryFactory
 from tests.invariants import assert_books_balance
 from tests.orders.acts import all_rows, holder_of, statements, tabs_of
+from tests.orders.door import let_in_early
 from tests.payments.money import pay
 
 pytestmark = pytest.mark.django_db
@@ -141,7 +141,7 @@ def test_a_place_that_is_not_open_is_refused_with_a_sentence(
     posted = fields_of(client.get(path_of(paid), {"line_1": "2"}))
     first = Booking.objects.select_related("order_line").earliest("pk")
     if became == "attended":
-        door.check_in(workshop, first.code, uuid4(), by=staff)
+        let_in_early(first, staff)
     elif became == "cancelled":
         services.cancel_some(first.order_line, 1, by=staff, places=[first])
     else:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import time_machine
@@ -14,7 +13,6 @@ from django.utils import timezone
 
 from bookings.models import Attendee, Booking, Entry
 from cartsite.models import User
-from orders import door
 from orders.models import Order, OrderLine
 from payments.models import Payment, Refund
 from payments.simulator import Simulator
@@ -22,6 +20,7 @@ from tests.concurrency import results_of, run_at_once
 from tests.factories import EntryFactory
 from tests.invariants import assert_books_balance
 from tests.orders.acts import all_rows, holder_of, tabs_of
+from tests.orders.door import let_in_early
 from tests.payments.money import pay
 from tests.payments.records import fresh, sweep
 
@@ -123,7 +122,7 @@ def test_a_place_that_is_not_open_is_not_moved(paid: Order, workshop: Entry, sta
     client = holder_of(paid)
     said = fields_of(client.get(path_of(paid), {"places": "line_1", "line_1": "2", "to": to.pk}))
     first = Booking.objects.earliest("pk")
-    door.check_in(workshop, first.code, uuid4(), by=staff)
+    let_in_early(first, staff)
     before = all_rows()
 
     shown = client.get(path_of(paid), {"places": "line_1", "line_1": "2", "to": to.pk})

@@ -14,7 +14,7 @@ from orders.models import LineFact, Order
 from payments.cancelling import offers_for
 from tests.factories import CalendarFactory, EntryFactory
 from tests.orders.acts import all_rows, assert_pools_balance
-from tests.orders.door import begin, facts_of, hire, places_of, scan, sell, statuses_of
+from tests.orders.door import begin, facts_of, hire, let_in_early, places_of, scan, sell, statuses_of
 
 pytestmark = pytest.mark.django_db
 
@@ -110,7 +110,7 @@ def test_after_the_day_only_the_office_takes_it_back(place_order: PlaceOrder) ->
     auckland = CalendarFactory(time_zone="Pacific/Auckland")
     entry = EntryFactory(calendar=auckland, starts_at=ends_at - timedelta(hours=2), ends_at=ends_at)
     order = sell(place_order, (entry, 2))
-    first, second = (scan(entry, booking.code, val) for booking in places_of(order))
+    first, second = (let_in_early(booking, val) for booking in places_of(order))
 
     with time_machine.travel(datetime(2027, 7, 1, 11, 59, 59, tzinfo=UTC), tick=False):
         assert door.undo(first, by=val)
@@ -148,7 +148,7 @@ def test_an_order_of_which_nothing_is_left_standing_can_be_cancelled(sold: Order
 
 def test_while_somebody_is_in_it_cannot_be_cancelled(place_order: PlaceOrder, workshop: Entry, val: User) -> None:
     order = sell(place_order, (workshop, 2))
-    scan(workshop, places_of(order)[0].code, val)
+    let_in_early(places_of(order)[0], val)
     before = all_rows()
 
     assert not services.cancel_confirmed(order, by=val, cause="staff")
@@ -165,7 +165,7 @@ def test_a_cancelled_order_of_which_all_was_taken_back_can_be_revived(sold: Orde
 
 def test_the_shopper_may_cancel_a_place_again(place_order: PlaceOrder, workshop: Entry, val: User) -> None:
     order = sell(place_order, (workshop, 1))  # a week ahead
-    told = scan(workshop, places_of(order)[0].code, val)
+    told = let_in_early(places_of(order)[0], val)
     order.refresh_from_db()
     assert offers_for(order) == []
 
