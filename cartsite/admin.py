@@ -134,6 +134,11 @@ def _erase(request: HttpRequest, person: User, note: str) -> str:
     return "The person is erased."
 
 
+def _preview_erasing(_request: HttpRequest, person: User) -> RowPreview:
+    """What is in the way of it, before anything is typed."""
+    return RowPreview(facts=str(person.erased_at), in_the_way=privacy.hindrances_of(person))
+
+
 ERASE = StaffAction(
     "erase person",
     "Erase",
@@ -141,6 +146,7 @@ ERASE = StaffAction(
     " paid stays. Nothing is done while an order of theirs is not over.",
     _erase,
     lambda n: f"{n} people are erased.",
+    preview=_preview_erasing,
 )
 
 

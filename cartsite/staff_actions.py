@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from django import forms
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from cartsite import agreements
@@ -32,6 +32,17 @@ class RowPreview:
     facts: Any = None  # what else is agreed to
     sums: Mapping[str, Decimal] = field(default_factory=dict)  # amounts to add up for all rows, by what becomes of them
     why_not: str = ""
+    in_the_way: Sequence[tuple[str, Model | None]] = ()  # why not, in sentences, and the row at which each is mended
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether the action can be taken with the row."""
+        return not (self.why_not or self.in_the_way)
+
+    @property
+    def ways_out(self) -> list[tuple[str, str]]:
+        """What is in the way, each with the path of the page where it is mended, if there is one."""
+        return [(words, path_of(row) if row else "") for words, row in self.in_the_way]
 
 
 def preview_status(_request: HttpRequest, row: Any) -> RowPreview:
@@ -113,7 +124,7 @@ class _Step:
             return HttpResponseRedirect(self.request.get_full_path())
         previews = [(row, self.action.preview(self.request, row)) for row in rows]
         shown = [(row, preview, self._offer(row, preview)) for row, preview in previews]
-        possible = [preview for _row, preview, agreed in shown if agreed]
+        possible = [preview for _row, preview in previews if preview.is_possible]
         context = {
             "rows": shown,
             "totals": _add_up(possible) if len(possible) > 1 else [],
@@ -127,7 +138,7 @@ class _Step:
         return self.admin.show_page(self.request, "admin/confirm_rows.html", self.action.title, **context)
 
     def _offer(self, row: Any, preview: RowPreview) -> str:
-        if preview.why_not:
+        if not preview.is_possible:
             return ""
         return agreements.offer(self.request, self.action.name, row, _fingerprint_of(row, preview))
 

@@ -7,7 +7,7 @@ order (its payments and refunds) is asked for by the names of their relations.
 import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
@@ -30,6 +30,14 @@ from orders.services import take_over_guest_orders
 
 MONEY_ON_ITS_WAY = ("requested", "sending", "unknown")  # a refund's states in which its money may still leave
 GONE = "[erased]"
+MOST_NAMED = 20  # orders for each reason: the next ones are named when these are over
+
+
+class Hindrance(NamedTuple):
+    """Why somebody cannot be erased yet: a sentence, and the order that it names if it is about one."""
+
+    words: str
+    order: Order | None
 
 
 class CannotErase(Exception):
@@ -43,20 +51,21 @@ class CannotErase(Exception):
 # --- What must be over first ------------------------------------------------------------------------------------------
 
 
-def reasons_to_wait(orders: OrderQuerySet) -> list[str]:
-    """Why the people of these orders cannot be erased yet, in sentences that name each order; none if they can."""
+def hindrances_of_orders(orders: OrderQuerySet) -> list[Hindrance]:
+    """Why the people of these orders cannot be erased yet; empty if they can."""
     return [
-        sentence % {"number": number}
+        Hindrance(sentence % {"number": order.number}, order)
         for sentence, held_up in _hindrances(orders)
-        for number in held_up.order_by("pk").values_list("number", flat=True).distinct()
+        for order in held_up.only("number").order_by("pk").distinct()[:MOST_NAMED]
     ]
 
 
-def reasons_to_keep(person: User) -> list[str]:
-    """Why this person cannot be erased now; none if they can."""
+def hindrances_of(person: User) -> list[Hindrance]:
+    """Why this person cannot be erased now; empty if they can."""
     if person.is_staff or person.is_superuser:
-        return [_("This person works in the back office. Their staff rights must be taken away first.")]
-    return reasons_to_wait(Order.objects.filter(user=person))
+        words = _("This person works in the back office. Their staff rights must be taken away first.")
+        return [Hindrance(words, None)]
+    return hindrances_of_orders(Order.objects.filter(user=person))
 
 
 def _hindrances(orders: OrderQuerySet) -> Iterator[tuple[str, OrderQuerySet]]:
@@ -99,8 +108,8 @@ def erase_person(person: User, *, by: User) -> bool:
     addresses = list(EmailAddress.objects.filter(user=person, verified=True).values_list("email", flat=True))
     take_over_guest_orders(person, addresses)  # those since their last sign-in are about them as well
     orders = _hold_still(Order.objects.filter(user=person))
-    if reasons := reasons_to_keep(person):
-        raise CannotErase(*reasons)
+    if hindrances := hindrances_of(person):
+        raise CannotErase(*(hindrance.words for hindrance in hindrances))
     _strike_out([person.email, *EmailAddress.objects.filter(user=person).values_list("email", flat=True)])
     _strike_out([person.name, person.username], LogEntry.objects.filter(_about(person)))
     _erase_contacts(orders, by)
@@ -162,8 +171,8 @@ def erase_contact(order: Order, *, by: User) -> bool:
     For guests, who have no account. Raises CannotErase with nothing moved.
     """
     orders = _hold_still(Order.objects.filter(pk=order.pk))
-    if reasons := reasons_to_wait(orders):
-        raise CannotErase(*reasons)
+    if hindrances := hindrances_of_orders(orders):
+        raise CannotErase(*(hindrance.words for hindrance in hindrances))
     emails = list(OrderContact.objects.filter(order__in=orders).values_list("email", flat=True))
     capacity.give_back(waiting.forget(waiting.of_person(None, emails)))
     return _erase_contacts(orders, by)

@@ -260,6 +260,12 @@ def _erase(request: HttpRequest, order: Order, note: str) -> str:
     return f"{order}: who ordered is erased."
 
 
+def _preview_erasing(_request: HttpRequest, order: Order) -> staff_actions.RowPreview:
+    """What is in the way of it, before anything is typed."""
+    hindrances = privacy.hindrances_of_orders(Order.objects.filter(pk=order.pk))
+    return staff_actions.RowPreview(facts=order.status, in_the_way=hindrances)
+
+
 ERASE = staff_actions.StaffAction(
     "erase who ordered",
     "Erase who ordered",
@@ -267,6 +273,7 @@ ERASE = staff_actions.StaffAction(
     " An order that is not over is left as it is.",
     _erase,
     lambda n: f"{n} orders: who ordered is erased.",
+    preview=_preview_erasing,
 )
 
 

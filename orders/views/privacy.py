@@ -73,7 +73,8 @@ def erase_data(request: HttpRequest) -> HttpResponse:
     person = _person_of(request)
     form = EraseForm(person, request.POST if request.method == "POST" else None)
     if not form.is_valid():
-        return _ask(request, form, privacy.reasons_to_keep(person), status=422 if form.is_bound else 200)
+        reasons = [hindrance.words for hindrance in privacy.hindrances_of(person)]
+        return _ask(request, form, reasons, status=422 if form.is_bound else 200)
     try:
         privacy.erase_person(person, by=person)
     except privacy.CannotErase as refusal:

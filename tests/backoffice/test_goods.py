@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from bookings.models import Pool
 from orders.models import LineFact, Order, OrderLine
-from tests.backoffice.desk import act, logged, page_of, said, text_of
+from tests.backoffice.desk import act, ask, logged, page_of, said, text_of
 from tests.concurrency import results_of, run_at_once
 from tests.factories import ProductFactory
 
@@ -55,14 +55,14 @@ def test_some_jars_are_collected_and_one_is_never_fetched(staff_client: Client, 
 
 
 def test_an_order_whose_goods_are_all_accounted_for_ends_and_can_be_erased(staff_client: Client, sold: Order) -> None:
-    refused = act(staff_client, sold, "erase_contact", note="They ask for it.")
+    refused = ask(staff_client, sold, "erase_contact")
     staff_client.post(goods_page(sold), typed(staff_client, sold, jam_missed=3))
 
     answer = staff_client.post(goods_page(sold), typed(staff_client, sold, loaf_collected=1))
     sold.refresh_from_db()
     act(staff_client, sold, "erase_contact", note="They ask for it.")
 
-    assert "not handed over yet" in said(refused)[0]
+    assert "not handed over yet" in text_of(refused)
     assert sold.status == Order.Status.COMPLETED
     assert said(answer)[-1] == "Loaf: 1 collected. The order is completed."
     assert not hasattr(Order.objects.get(), "contact")
