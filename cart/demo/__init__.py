@@ -1,1 +1,1 @@
-"""A believable shop for the demo: its stalls, goods, events and pictures."""
+"""A believable shop for the demo: its stalls, goods and events."""

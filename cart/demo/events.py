@@ -50,7 +50,7 @@ class Recurring(NamedTuple):
 
 
 class Programme(NamedTuple):
-    """A calendar of the demo, with what is on in it; `draw` says how its picture is drawn."""
+    """A calendar of the demo, with what is on in it."""
 
     slug: str
     stall: str
@@ -58,7 +58,6 @@ class Programme(NamedTuple):
     description: str
     place: str
     zone: str
-    draw: str
     series: tuple[Recurring, ...]
     questions: tuple[Asked, ...] = ()
     ask_names: bool = False
@@ -76,7 +75,6 @@ BAKEHOUSE = Programme(
     "Flour on your sleeves and something warm to carry home. Aprons are provided; rings are best left behind.",
     "The Old Bakehouse, Mill Lane, Rose Ash",
     "Europe/London",
-    "rolling crust wheat",
     (
         Recurring(
             "Bread workshop",
@@ -129,7 +127,6 @@ WALKS = Programme(
     "Slow walks with people who know the hedges. Stout shoes, please; dogs on leads are welcome.",
     "The Market Cross, Rose Ash",
     "Europe/London",
-    "hills sage honey",
     (
         Recurring(
             "Guided hedgerow walk",
@@ -189,7 +186,6 @@ CLAY_ROOM = Programme(
     "Wheels, clay and a kettle in the old chapel. Everything you make is fired and ready a fortnight later.",
     "The Old Chapel, Kiln Street, Rose Ash",
     "Europe/London",
-    "throwing terracotta cream",
     (
         Recurring(
             "Pottery evening",
@@ -241,7 +237,6 @@ CANAL = Programme(
     "Our sister co-operative's cellar by the water, where British cheese and Dutch patience meet over a long table.",
     "De Kaaskelder, Brouwersgracht, Amsterdam",
     "Europe/Amsterdam",
-    "canal honey terracotta",
     (
         Recurring(
             "Cheese and cider tasting",

@@ -12,14 +12,13 @@ STANDARD = "20.00"
 
 
 class Good(NamedTuple):
-    """A product of the demo: `draw` says how its picture is drawn, `stock` None that nobody counts it."""
+    """A product of the demo; `stock` None means that nobody counts it."""
 
     sku: str
     title: str
     description: str
     price: str
     vat: str
-    draw: str
     stock: int | None = None
 
     @property
@@ -48,7 +47,6 @@ HOUSE = Seller(
             "Whatever the members' plots gave this week, enough for two people and a pot of soup.",
             "14.50",
             FOOD,
-            "basket wheat sage",
             stock=30,
         ),
         Good(
@@ -57,7 +55,6 @@ HOUSE = Seller(
             "Heavy organic cotton with our rose on the front. Holds a week's shopping and one good cabbage.",
             "12.50",
             STANDARD,
-            "bag cream rose",
         ),
         Good(
             "TOWEL-TEA-ASH",
@@ -65,7 +62,6 @@ HOUSE = Seller(
             "Half linen, half cotton, printed in the village hall. Better after the third wash.",
             "9.80",
             STANDARD,
-            "towel linen ash",
         ),
         Good(
             "BOOK-COOK-MARKET",
@@ -73,7 +69,6 @@ HOUSE = Seller(
             "Sixty plain recipes from stallholders, with a page at the back for your own.",
             "16.50",
             BOOKS,
-            "cookbook rose wheat",
             stock=18,
         ),
         Good(
@@ -82,7 +77,6 @@ HOUSE = Seller(
             "Five blank cards drawn at the market on five different mornings, with envelopes.",
             "6.40",
             STANDARD,
-            "card cream rose",
         ),
         Good(
             "WOOD-KINDLING",
@@ -90,7 +84,6 @@ HOUSE = Seller(
             "Split from our own coppice and dried for two summers. Lights with one match.",
             "6.80",
             REDUCED,
-            "kindling bark wheat",
         ),
     ),
 )
@@ -106,7 +99,6 @@ HIVE = Seller(
             "Dark, thick and a little wild, since the bees spend August on the moor. Be patient with the spoon.",
             "8.50",
             FOOD,
-            "jar amber plum",
             stock=24,
         ),
         Good(
@@ -115,7 +107,6 @@ HIVE = Seller(
             "Runny and bright, from clover, bramble and whatever else was open that week.",
             "7.20",
             FOOD,
-            "jar honey sage",
         ),
         Good(
             "HONEY-ORCHARD-227",
@@ -123,7 +114,6 @@ HIVE = Seller(
             "Set honey from ten days in May. There is only ever a little of it.",
             "6.25",
             FOOD,
-            "jar wheat rose",
             stock=3,
         ),
         Good(
@@ -132,7 +122,6 @@ HIVE = Seller(
             "A square cut straight from the frame. Eat it wax and all, on hot toast.",
             "9.50",
             FOOD,
-            "comb honey amber",
             stock=0,
         ),
         Good(
@@ -141,7 +130,6 @@ HIVE = Seller(
             "Hand-dipped, slow to burn, and they smell faintly of summer.",
             "13.50",
             STANDARD,
-            "tapers honey bark",
         ),
         Good(
             "FUDGE-HONEY-150",
@@ -149,7 +137,6 @@ HIVE = Seller(
             "Crumbly rather than chewy, made in a copper pan on Tuesdays.",
             "4.80",
             STANDARD,
-            "pouch amber cream",
         ),
     ),
 )
@@ -165,7 +152,6 @@ BAKERY = Seller(
             "Two days in the making: a crackling crust and a crumb that keeps until Thursday.",
             "4.50",
             FOOD,
-            "loaf crust wheat",
             stock=40,
         ),
         Good(
@@ -174,7 +160,6 @@ BAKERY = Seller(
             "Close, moist and full of sunflower seeds. Slice it thin and take your time.",
             "4.80",
             FOOD,
-            "tin bark wheat",
             stock=16,
         ),
         Good(
@@ -183,7 +168,6 @@ BAKERY = Seller(
             "Sultanas soaked overnight in tea. It asks for butter.",
             "4.25",
             FOOD,
-            "tin crust plum",
         ),
         Good(
             "BUNS-CINNAMON-4",
@@ -191,7 +175,6 @@ BAKERY = Seller(
             "Soft in the middle, sticky at the edges, gone by the time you get home.",
             "7.75",
             FOOD,
-            "buns crust cream",
             stock=2,
         ),
         Good(
@@ -200,7 +183,6 @@ BAKERY = Seller(
             "All butter, half dipped in dark chocolate, and not quite straight.",
             "5.80",
             STANDARD,
-            "biscuits wheat bark",
         ),
         Good(
             "STARTER-RYE-100",
@@ -208,7 +190,6 @@ BAKERY = Seller(
             "A spoonful of our own starter, fed daily since 2009. Comes with instructions and high hopes.",
             "3.75",
             FOOD,
-            "jar linen ash",
         ),
     ),
 )
@@ -224,7 +205,6 @@ DAIRY = Seller(
             "Cloth-bound and fourteen months old, with a bite at the end.",
             "7.75",
             FOOD,
-            "wedge honey crust",
             stock=22,
         ),
         Good(
@@ -233,7 +213,6 @@ DAIRY = Seller(
             "Creamy and gently blue. A good first blue for those who think they do not like it.",
             "7.50",
             FOOD,
-            "blue cream slate",
             stock=9,
         ),
         Good(
@@ -242,7 +221,6 @@ DAIRY = Seller(
             "Fresh, lemony and rolled in fine ash, as the name of the market demands.",
             "6.40",
             FOOD,
-            "cheese ash cream",
         ),
         Good(
             "CHEESE-SOFT-WASHED",
@@ -250,7 +228,6 @@ DAIRY = Seller(
             "Small, orange and stronger than it looks. Bake it whole with a sprig of thyme.",
             "8.80",
             FOOD,
-            "cheese carrot cream",
             stock=1,
         ),
         Good(
@@ -259,7 +236,6 @@ DAIRY = Seller(
             "Churned on Mondays from ripened cream, with flakes of sea salt.",
             "4.50",
             FOOD,
-            "butter wheat linen",
         ),
         Good(
             "EGGS-HEN-12",
@@ -267,7 +243,6 @@ DAIRY = Seller(
             "Brown, white and the odd blue one, from hens that go where they please.",
             "4.25",
             FOOD,
-            "eggs crust linen",
             stock=36,
         ),
     ),
@@ -284,7 +259,6 @@ ORCHARD = Seller(
             "Rough-skinned, nutty and sweet. The apple for people who like cheese.",
             "3.75",
             FOOD,
-            "apples crust sage",
         ),
         Good(
             "APPLES-DISCOVERY-KG",
@@ -292,7 +266,6 @@ ORCHARD = Seller(
             "Small, crisp and pink right through to the middle.",
             "3.60",
             FOOD,
-            "apples rose sage",
         ),
         Good(
             "JUICE-APPLE-750",
@@ -300,7 +273,6 @@ ORCHARD = Seller(
             "Pressed the day the apples fell, and nothing added. Shake before pouring.",
             "4.80",
             STANDARD,
-            "bottle honey sage",
         ),
         Good(
             "VINEGAR-CIDER-500",
@@ -308,7 +280,6 @@ ORCHARD = Seller(
             "Aged in oak and still alive. Splendid on a plate of beetroot.",
             "6.25",
             FOOD,
-            "bottle amber rose",
         ),
         Good(
             "JAM-DAMSON-300",
@@ -316,7 +287,6 @@ ORCHARD = Seller(
             "Sharp, dark and properly set. We take the stones out, mostly.",
             "4.50",
             FOOD,
-            "jar plum linen",
             stock=15,
         ),
         Good(
@@ -325,7 +295,6 @@ ORCHARD = Seller(
             "Three months in the jar before we let it out. It improves a ham sandwich beyond recognition.",
             "4.80",
             FOOD,
-            "jar crust carrot",
         ),
     ),
 )
@@ -341,7 +310,6 @@ CLAY = Seller(
             "Holds a builder's tea and sits well in the hand. Safe in the dishwasher, happier in the sink.",
             "18.50",
             STANDARD,
-            "mug sage linen",
             stock=12,
         ),
         Good(
@@ -350,7 +318,6 @@ CLAY = Seller(
             "The same mug in our softest glaze, with a thumb rest for long conversations.",
             "18.50",
             STANDARD,
-            "mug rose cream",
             stock=2,
         ),
         Good(
@@ -359,7 +326,6 @@ CLAY = Seller(
             "Wide and heavy, with a glaze made from the ash of our own stove.",
             "36.50",
             STANDARD,
-            "bowl ash slate",
             stock=6,
         ),
         Good(
@@ -368,7 +334,6 @@ CLAY = Seller(
             "Pours without dripping, which took us nine years.",
             "22.50",
             STANDARD,
-            "jug cream slate",
             stock=7,
         ),
         Good(
@@ -377,7 +342,6 @@ CLAY = Seller(
             "Hand-thrown, frost-proof and with a hole where a hole should be.",
             "16.80",
             STANDARD,
-            "planter terracotta sage",
         ),
         Good(
             "EGGCUPS-PAIR",
@@ -385,7 +349,6 @@ CLAY = Seller(
             "One speckled, one plain, so nobody argues at breakfast.",
             "13.80",
             STANDARD,
-            "eggcups slate cream",
             stock=10,
         ),
     ),
@@ -402,7 +365,6 @@ LATHER = Seller(
             "Real lavender oil and a few ground buds, cured for six weeks so that it lasts.",
             "5.80",
             STANDARD,
-            "soap lavender cream",
             stock=28,
         ),
         Good(
@@ -411,7 +373,6 @@ LATHER = Seller(
             "Unscented and gentle, with local oats for hands that have been gardening.",
             "5.80",
             STANDARD,
-            "soap wheat honey",
         ),
         Good(
             "SOAP-ROSE-CLAY",
@@ -419,7 +380,6 @@ LATHER = Seller(
             "Pink clay and rose geranium. It makes a very respectable present.",
             "6.25",
             STANDARD,
-            "soap rose linen",
         ),
         Good(
             "CANDLE-TIN-FIG",
@@ -427,7 +387,6 @@ LATHER = Seller(
             "Green and slightly peppery, like sitting under the tree. Burns for about thirty hours.",
             "14.80",
             STANDARD,
-            "candle sage cream",
             stock=14,
         ),
         Good(
@@ -436,7 +395,6 @@ LATHER = Seller(
             "Garden roses and a trace of wood smoke, in a glass you will want to keep.",
             "17.50",
             STANDARD,
-            "candle rose ash",
             stock=11,
         ),
         Good(
@@ -445,7 +403,6 @@ LATHER = Seller(
             "Beeswax, calendula and nothing that stings. Put it by the back door.",
             "8.80",
             STANDARD,
-            "balm sage honey",
         ),
     ),
 )
@@ -461,7 +418,6 @@ NURSERY = Seller(
             "Deep blue, neat and loved by bees. Give it sun and forget about it.",
             "6.80",
             STANDARD,
-            "spikes lavender terracotta",
             stock=20,
         ),
         Good(
@@ -470,7 +426,6 @@ NURSERY = Seller(
             "Upright and sturdy. Plant it near the kitchen door and you will never buy rosemary again.",
             "4.80",
             FOOD,
-            "herb sage terracotta",
         ),
         Good(
             "PLANT-STRAWBERRY-3",
@@ -478,7 +433,6 @@ NURSERY = Seller(
             "An old variety that fruits for weeks and tastes as you remember.",
             "7.50",
             FOOD,
-            "strawberry rose bark",
             stock=17,
         ),
         Good(
@@ -487,7 +441,6 @@ NURSERY = Seller(
             "For the dark corner where everything else has sulked.",
             "12.80",
             STANDARD,
-            "fern sage slate",
         ),
         Good(
             "SEEDS-MEADOW",
@@ -495,7 +448,6 @@ NURSERY = Seller(
             "Cornflower, poppy and yarrow, enough for two square metres of happy untidiness.",
             "3.60",
             STANDARD,
-            "packet cream rose",
         ),
         Good(
             "SEEDS-TOMATO-HERITAGE",
@@ -503,7 +455,6 @@ NURSERY = Seller(
             "Twenty seeds saved from the best plant of last summer.",
             "3.20",
             FOOD,
-            "packet linen carrot",
         ),
     ),
 )
@@ -519,7 +470,6 @@ SPINDLE = Seller(
             "Woven eight miles from the sheep, in the grey of a January sky.",
             "38.50",
             STANDARD,
-            "scarf ash rose",
             stock=8,
         ),
         Good(
@@ -528,7 +478,6 @@ SPINDLE = Seller(
             "Soft merino, knitted by Margaret, who has knitted four hundred pairs and counting.",
             "12.80",
             FOOD,
-            "booties sage cream",
             stock=3,
         ),
         Good(
@@ -537,7 +486,6 @@ SPINDLE = Seller(
             "Double knitting in a plum that changes with the light. One skein makes a hat.",
             "15.50",
             STANDARD,
-            "yarn plum lavender",
         ),
         Good(
             "BOOK-WALKS-TWELVE",
@@ -545,7 +493,6 @@ SPINDLE = Seller(
             "Each ends where it began, and eight of them pass a tea room.",
             "9.80",
             BOOKS,
-            "guidebook sage cream",
         ),
         Good(
             "BOOK-CHILD-HEDGEHOG",
@@ -553,7 +500,6 @@ SPINDLE = Seller(
             "A picture book for reading aloud, slowly, twice.",
             "8.80",
             BOOKS,
-            "storybook honey bark",
             stock=13,
         ),
         Good(
@@ -562,7 +508,6 @@ SPINDLE = Seller(
             "Ninety-six plain pages, sewn so that it lies flat.",
             "12.50",
             STANDARD,
-            "notebook slate rose",
         ),
     ),
 )
