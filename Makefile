@@ -10,7 +10,7 @@ ARGS ?=
 
 PY := .venv/bin/python
 # A command on a PostgreSQL of its own, which is thrown away afterwards; on DATABASE_URL if that is set.
-WITH_DATABASE := $(PY) -m cartsite.local.postgres -- $(PY)
+WITH_DATABASE := $(PY) -m cartsite.dev.postgres -- $(PY)
 WORKERS = $$($(PY) -c 'import os; print(min(4, max(2, os.cpu_count() or 2)))')
 
 # What a production server would be given. None of these secrets is one.
@@ -27,10 +27,10 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/installed ## Start the whole shop on this machine (PORT=8000 SIMULATOR_PORT=8001); Ctrl-C stops it
-	@$(PY) -m cartsite.local.demo --port $(PORT) --simulator-port $(SIMULATOR_PORT)
+	@$(PY) -m cartsite.dev.demo --port $(PORT) --simulator-port $(SIMULATOR_PORT)
 
 forget: .venv/installed ## Drop the demo's data, for a fresh start
-	@$(PY) -m cartsite.local.demo --forget
+	@$(PY) -m cartsite.dev.demo --forget
 
 test: .venv/installed ## Run the tests (TESTS=tests/cart ARGS="-k hold" to choose)
 	@DEBUG=1 $(WITH_DATABASE) -m pytest -n $(WORKERS) $(TESTS) --ignore=tests/prove --ignore=tests/browser $(ARGS)

@@ -19,8 +19,6 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 from kombu.transport import TRANSPORT_ALIASES
 
-from cartsite.local.postgres import embedded_url
-
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = BASE_DIR / ".local"
 
@@ -185,12 +183,14 @@ TEMPLATES = [
 # --- The database: PostgreSQL, everywhere ---------------------------------------------------------------------------
 
 DATABASE_URL = read(env.str, "DATABASE_URL", local="embedded")
-if DATABASE_URL == "embedded":
+if DATABASE_URL == "embedded" and DEBUG:
+    from cartsite.dev.postgres import embedded_url  # what serves the demo and tests is not imported in production
+
     DATABASE_URL = embedded_url()
 check(
     "DATABASE_URL",
     DATABASE_URL.startswith(("postgres://", "postgresql://")),
-    "must begin with postgres:// (or be the word embedded)",
+    "must begin with postgres:// (or, with DEBUG on, be the word embedded)",
 )
 DATABASES = {"default": parse("DATABASE_URL", env.db_url_config, DATABASE_URL)}
 check("DATABASE_URL", bool(DATABASES["default"]["NAME"]), "must name the database")
@@ -490,7 +490,7 @@ check(
 )
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {}
 if CELERY_BROKER_URL.startswith("filesystem:"):
-    TRANSPORT_ALIASES["filesystem"] = "cartsite.local.broker:Transport"
+    TRANSPORT_ALIASES["filesystem"] = "cartsite.dev.broker:Transport"
     _queue = LOCAL_DIR / "broker"
     for _folder in ("queue", "control"):
         (_queue / _folder).mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from importlib import import_module
 
 sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as for a program that is started here
 for library in (
-    "cartsite.local.postgres",
+    "cartsite.dev.postgres",
     "csp.constants",
     "django.core.management",
     "django.db.models",

@@ -19,7 +19,7 @@ from cartsite import alerts, tasks
 from cartsite.alerts import AlertHandler, describe
 from cartsite.models import Case
 from orders.models import Order
-from tests.local.conftest import eventually
+from tests.dev.conftest import eventually
 
 pytestmark = pytest.mark.django_db
 

@@ -16,7 +16,7 @@ from django.test import Client, RequestFactory
 from cart.models import Product
 from cartsite import caching, limits
 from cartsite.caching import SteadyCache
-from cartsite.local.postgres import CHECKOUT
+from cartsite.dev.postgres import CHECKOUT
 from orders.models import Order
 from tests.cart.baskets import cart_of, lines_of
 from tests.orders.acts import typed

@@ -12,7 +12,7 @@ import yaml
 from django.test import Client
 
 from cartsite import gunicorn, middleware
-from cartsite.local.postgres import CHECKOUT
+from cartsite.dev.postgres import CHECKOUT
 from tests.cartsite.test_settings import KEPT, PRODUCTION, READ
 
 PROXY = {"TRUSTED_PROXIES": "192.0.2.7"}

@@ -18,7 +18,7 @@ from cartsite import heartbeats, tasks
 from cartsite.celery import app
 from cartsite.models import Heartbeat
 from cartsite.views import health
-from tests.local.conftest import eventually
+from tests.dev.conftest import eventually
 
 ALL_WELL = {"worker": True, "beat": True}
 

@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from cartsite.local.postgres import CHECKOUT
+from cartsite.dev.postgres import CHECKOUT
 from cartsite.management.commands.migrate_once import LOCK
 
 NAME = "migrate_once"

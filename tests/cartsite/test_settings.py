@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from cartsite.local.postgres import CHECKOUT
+from cartsite.dev.postgres import CHECKOUT
 
 PRODUCTION = {
     "SECRET_KEY": "no-secret-only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz",
@@ -112,12 +112,12 @@ BAD += [
 ]
 # A staging shop is set up as in production.
 BAD += [("SUMUP_API_URL", {"STAGING": "1", "SUMUP_API_URL": f"http://{host}:8001"}) for host in ("127.0.0.1", "a.test")]
+BAD += [("DATABASE_URL", {"DATABASE_URL": "embedded"})]  # which serves the demo and tests
 BAD += [("PUBLIC_URL", {"STAGING": "1", "PUBLIC_URL": "http://shop.example"})]
 BAD += [("DEMO", {"STAGING": "1", "DEMO": "1"})]
 BAD += [("CACHE_URL", {"STAGING": "1", "CACHE_URL": url}) for url in ("dummycache://", "locmemcache://")]
 GOOD: list[dict[str, str]] = [
     {},
-    {"DATABASE_URL": "embedded"},  # by name, it is allowed
     SIGN_ON,
     SIGN_ON | {"OIDC_SERVER_URL": "https://accounts.shop.example/realms/co-op/"},
     SIGN_ON | {"DEBUG": "1", "OIDC_SERVER_URL": "http://127.0.0.1:8002"},

@@ -20,7 +20,7 @@ from django.utils import timezone
 from bookings.models import Booking, Entry
 from cart.models import Product
 from cartsite import staging
-from cartsite.local.postgres import CHECKOUT
+from cartsite.dev.postgres import CHECKOUT
 from cartsite.models import Case, User
 from orders import access, letters
 from orders.mail import send_owed

@@ -16,7 +16,7 @@ from django.core.management.base import CommandError, SystemCheckError
 from cart.models import Product
 from cartsite import gunicorn
 from cartsite.celery import check_before_work
-from cartsite.local.postgres import CHECKOUT
+from cartsite.dev.postgres import CHECKOUT
 from cartsite.models import Case
 from orders.models import Order
 from payments import account, sending, starting

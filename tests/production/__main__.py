@@ -20,11 +20,11 @@ from pathlib import Path
 
 import yaml
 
-from cartsite.local import StartError
-from cartsite.local.demo import Family, Part
-from cartsite.local.postgres import DATABASE, throwaway
-from cartsite.local.processes import Told, listen, stop_listening
-from tests.local.whole import free_ports
+from cartsite.dev import StartError
+from cartsite.dev.demo import Family, Part
+from cartsite.dev.postgres import DATABASE, throwaway
+from cartsite.dev.processes import Told, listen, stop_listening
+from tests.dev.whole import free_ports
 from tests.production.env_file import documented_runs, example
 from tests.production.image import CHECKOUT, Image, StepFailed
 from tests.production.mailbox import Mailbox, mailbox

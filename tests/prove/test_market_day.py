@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import requests
 
-from cartsite.local.demo import environment
-from tests.local.conftest import nothing_left, place  # noqa: F401 - fixtures
-from tests.local.whole import copy_checkout, database, free_ports, make_demo
+from cartsite.dev.demo import environment
+from tests.dev.conftest import nothing_left, place  # noqa: F401 - fixtures
+from tests.dev.whole import copy_checkout, database, free_ports, make_demo
 from tests.marketday.day import Backstage, assert_a_good_day, hold_market
 from tests.marketday.shopping import Fair
 

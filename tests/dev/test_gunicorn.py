@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cartsite.gunicorn import masked
-from tests.local.conftest import eventually, start_python
+from tests.dev.conftest import eventually, start_python
 
 APP = """
 def app(environ, start_response):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psycopg
 
-from cartsite.local.postgres import CHECKOUT
-from tests.local.conftest import start_python
+from cartsite.dev.postgres import CHECKOUT
+from tests.dev.conftest import start_python
 
 NOT_COPIED = shutil.ignore_patterns(".*", "node_modules", "staticfiles", "tests", "__pycache__")
 
@@ -27,7 +27,7 @@ def free_ports() -> tuple[int, int]:
 def make_demo(checkout: Path, ports: tuple[int, int]) -> subprocess.Popen[str]:
     """Start the demo, and return it once it says that it is open."""
     port, simulator_port = map(str, ports)
-    run = ["-m", "cartsite.local.demo", "--port", port, "--simulator-port", simulator_port]
+    run = ["-m", "cartsite.dev.demo", "--port", port, "--simulator-port", simulator_port]
     demo = start_python(*run, cwd=checkout)
     assert demo.stdout
     said = []

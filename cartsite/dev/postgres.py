@@ -3,7 +3,7 @@
 It never listens on the network: the only way in is a unix socket in a private folder. We drive the wheel's programs
 ourselves, since its Python layer opens folders above the data to everyone and loses track of servers after a kill -9.
 
-    python -m cartsite.local.postgres -- COMMAND...
+    python -m cartsite.dev.postgres -- COMMAND...
 
 runs a command with DATABASE_URL leading to a cluster that is thrown away afterwards, or as it is if that is set.
 """
@@ -21,9 +21,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from cartsite.local import StartError
-from cartsite.local.account import owner_name, place_for, programs, server_account
-from cartsite.local.processes import Told, command_line, end_with_parent, listen, stop_listening, tail
+from cartsite.dev import StartError
+from cartsite.dev.account import owner_name, place_for, programs, server_account
+from cartsite.dev.processes import Told, command_line, end_with_parent, listen, stop_listening, tail
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LOCAL = CHECKOUT / ".local"
@@ -288,7 +288,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command after `--`; see the top of this file."""
     command = [*arguments[1:]] if arguments[:1] == ["--"] else [*arguments]
     if not command:
-        raise SystemExit("Say what to run: python -m cartsite.local.postgres -- COMMAND...")
+        raise SystemExit("Say what to run: python -m cartsite.dev.postgres -- COMMAND...")
     if os.environ.get("DATABASE_URL", "embedded") not in {"", "embedded"}:
         os.execvp(command[0], command)  # noqa: S606 - there is nothing to clean up afterwards
     try:

@@ -1,4 +1,4 @@
-"""`python -m cartsite.local.postgres -- COMMAND`: a command, a database for it, and nothing left behind."""
+"""`python -m cartsite.dev.postgres -- COMMAND`: a command, a database for it, and nothing left behind."""
 
 import os
 import shutil
@@ -9,10 +9,10 @@ from pathlib import Path
 import environ
 import pytest
 
-from cartsite.local.processes import LINUX, command_line
-from tests.local.conftest import eventually, start_python
+from cartsite.dev.processes import LINUX, command_line
+from tests.dev.conftest import eventually, start_python
 
-WRAPPER = ["-m", "cartsite.local.postgres", "--"]
+WRAPPER = ["-m", "cartsite.dev.postgres", "--"]
 ASK = "import os, psycopg, environ; found = environ.Env.db_url_config(os.environ['DATABASE_URL']); "
 ASK += (
     "ask = psycopg.connect(host=found['HOST'], port=found['PORT'], user=found['USER'], dbname=found['NAME']).execute; "

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cartsite.local import StartError
+from cartsite.dev import StartError
 
 NAME = "rose-postgres"
 SHARED = Path("/var/lib/rose-ash")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cartsite.local.demo import check_port
-from tests.local.whole import copy_checkout, database, free_ports, make_demo, postmaster
+from cartsite.dev.demo import check_port
+from tests.dev.whole import copy_checkout, database, free_ports, make_demo, postmaster
 
 
 @pytest.fixture

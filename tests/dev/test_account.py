@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cartsite.local import StartError, account
-from cartsite.local.account import Account, place_for, programs, server_account
-from cartsite.local.postgres import Cluster
-from tests.local.conftest import ask
+from cartsite.dev import StartError, account
+from cartsite.dev.account import Account, place_for, programs, server_account
+from cartsite.dev.postgres import Cluster
+from tests.dev.conftest import ask
 
 STRANGER = Account(uid=54321, gid=54321)
 

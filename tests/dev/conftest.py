@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from cartsite.local.postgres import CHECKOUT, PORT, SUPERUSER, Cluster
+from cartsite.dev.postgres import CHECKOUT, PORT, SUPERUSER, Cluster
 
 _started: list[subprocess.Popen[str]] = []
 

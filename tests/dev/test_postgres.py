@@ -9,9 +9,9 @@ from pathlib import Path
 import environ
 import pytest
 
-from cartsite.local import StartError
-from cartsite.local.postgres import Cluster, embedded_url, socket_folder
-from tests.local.conftest import ask
+from cartsite.dev import StartError
+from cartsite.dev.postgres import Cluster, embedded_url, socket_folder
+from tests.dev.conftest import ask
 
 MakeCluster = Callable[[], Cluster]
 

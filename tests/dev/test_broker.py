@@ -8,7 +8,7 @@ import pytest
 from kombu import Connection, Queue
 from kombu.transport.virtual import Channel
 
-from cartsite.local import broker
+from cartsite.dev import broker
 
 
 @pytest.fixture

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from cartsite.local import StartError
-from cartsite.local.demo import Family, alone, check_port, environment, parts_of_the_shop
-from cartsite.local.processes import LINUX, command_line
-from tests.local.conftest import eventually, start_python
+from cartsite.dev import StartError
+from cartsite.dev.demo import Family, alone, check_port, environment, parts_of_the_shop
+from cartsite.dev.processes import LINUX, command_line
+from tests.dev.conftest import eventually, start_python
 
 # A shop in the folder argv[1] of one part for each further argument, which is a shell script.
 SHOP = """
 import os, sys
 from pathlib import Path
-from cartsite.local import StartError
-from cartsite.local import demo
-from cartsite.local.demo import Family, Part, keep_open
-from cartsite.local.processes import Told, listen
+from cartsite.dev import StartError
+from cartsite.dev import demo
+from cartsite.dev.demo import Family, Part, keep_open
+from cartsite.dev.processes import Told, listen
 
 demo.END_WITHIN = 1
 

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cartsite.local import StartError
-from cartsite.local.postgres import CHECKOUT, DATABASE, LOCAL, Cluster, demo_cluster
-from cartsite.local.processes import ENDING, Told, command_line, end_with_parent, ignored, listen, stop_listening, tail
+from cartsite.dev import StartError
+from cartsite.dev.postgres import CHECKOUT, DATABASE, LOCAL, Cluster, demo_cluster
+from cartsite.dev.processes import ENDING, Told, command_line, end_with_parent, ignored, listen, stop_listening, tail
 
 HOST = "127.0.0.1"
 READY_WITHIN = 90  # seconds
