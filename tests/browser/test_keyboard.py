@@ -64,7 +64,7 @@ def test_whoever_joins_a_waiting_list_goes_on_at_the_thanks(page: Page, workshop
     page.keyboard.type("ada@example.org")
     page.keyboard.press("Enter")
 
-    expect(page.get_by_text("Thank you: look into your mail.").locator("..")).to_be_focused()
+    expect(page.get_by_text("One more step: check your inbox.").locator("..")).to_be_focused()
 
 
 @with_script

@@ -170,6 +170,7 @@ def call_off(desk: Page, entry: Entry) -> RefundBatch:
     desk.get_by_role("button", name="Call it off").click()
     expect(desk.locator("#progress")).to_contain_text("0 of 1 refunds are done")
     desk.locator("#progress").get_by_role("button").click()
+    desk.get_by_role("button", name="Approve: send all of it").click()
     expect(desk.locator("#progress")).to_be_visible()
     calling_off.sweep()
     sweep_money()
