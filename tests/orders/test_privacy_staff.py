@@ -73,7 +73,7 @@ def test_staff_erase_who_placed_an_order_with_a_note(staff_client: Client, past:
 def test_an_order_that_is_not_over_is_left_as_it_is_and_staff_are_told_why(staff_client: Client, order: Order) -> None:
     before = all_rows()
 
-    page = act(staff_client, order, "erase_contact", note="They asked.")
+    page = ask(staff_client, order, "erase_contact")
 
     assert f"Order {order} awaits payment." in text_of(page)
     assert all_rows() == before
@@ -143,14 +143,14 @@ def test_a_person_whose_order_is_not_over_stays_and_staff_are_told_why(
     order = place_order((honey, 1), user=shopper)
     before = all_rows()
 
-    page = act(staff_client, shopper, "erase", note="They asked.")
+    page = ask(staff_client, shopper, "erase")
 
     assert f"Order {order} awaits payment." in text_of(page)
     assert all_rows() == before
 
 
 def test_staff_are_not_erased(staff_client: Client, staff: User) -> None:
-    page = act(staff_client, staff, "erase", note="I am off.")
+    page = ask(staff_client, staff, "erase")
 
     staff.refresh_from_db()
     assert "This person works in the back office." in text_of(page)
