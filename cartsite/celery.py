@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from celery import Celery
@@ -49,6 +49,11 @@ def soon(task: Any, *args: Any) -> None:
     """
     # Not a partial: it has no name, by which Django would log what else may go wrong.
     transaction.on_commit(lambda: _send(task.apply_async, args), robust=True)
+
+
+def soon_by_name(task: str, *args: Any) -> None:
+    """As `soon`, for a task of a room that may not be imported from here, such as `orders.tasks.send_owed_mail`."""
+    transaction.on_commit(lambda: _send(partial(app.send_task, task), args), robust=True)
 
 
 def one_at_a_time(work: Callable[[], None]) -> Callable[[], None]:

@@ -14,6 +14,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from cartsite.celery import soon_by_name
 from cartsite.constraints import ErrorsBesideFields
 from cartsite.versions import Versioned
 
@@ -117,6 +118,7 @@ class Message(models.Model):
         DROPPED = "dropped", _("Not needed any more")
 
     MOST_TRIES = 12
+    SENDER = "orders.tasks.send_owed_mail"
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     subject_type = models.CharField(max_length=60)
@@ -148,7 +150,7 @@ class Message(models.Model):
 
     @classmethod
     def owe(cls, subject: Subject, kind: str, occurrence: str = "", *, not_before: datetime | None = None) -> None:
-        """Write down that a mail is owed, to be sent now or from a moment (UTC) on.
+        """Write down that a mail is owed, to be sent soon or from a moment (UTC) on.
 
         Owing the same occurrence twice is owing it once.
         """
@@ -165,6 +167,8 @@ class Message(models.Model):
             for row in subjects
         ]
         cls.objects.bulk_create(owed, ignore_conflicts=True)
+        if owed and not_before is None:
+            soon_by_name(cls.SENDER)
 
     def drop(self) -> None:
         """What it would say is not true any more, or there is nobody left to tell: it will not be sent."""

@@ -21,7 +21,7 @@ def owe_due(most: int = 500) -> int:
     due = list(find_due()[:most])
     orders = Order.objects.in_bulk({order for order, _entry, _starts_at in due})
     for order, entry, _starts_at in due:
-        Message.owe(orders[order], "reminder", str(entry))  # the next sweep of the mail sends it
+        Message.owe(orders[order], "reminder", str(entry), not_before=timezone.now())  # the next sweep sends them all
     return len(due)
 
 

@@ -10,11 +10,9 @@ from django.utils.translation import gettext as _
 from psycopg.errors import ExclusionViolation
 
 from bookings.models import Booking, Entry
-from cartsite.celery import soon
 from cartsite.models import Message, User
 from cartsite.versions import EDITED
 from orders.models import Order, OrderEvent, OrderQuerySet
-from orders.tasks import send_owed_mail
 
 
 class CannotReschedule(Exception):
@@ -100,5 +98,3 @@ def _tell(orders: list[Order], before: Entry, after: Entry, *, by: User | None, 
         for order in orders
     )
     Message.owe_all(orders, "rescheduled", f"{after.uuid}-{after.sequence}")
-    if orders:
-        soon(send_owed_mail)

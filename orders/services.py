@@ -14,11 +14,9 @@ from bookings.models import Booking, Entry, Hold
 from cart import services as carts
 from cart.basket import hold_still
 from cart.models import Cart
-from cartsite.celery import soon
 from cartsite.models import Case, Message, User
 from orders import replacing
 from orders.models import LineFact, Order, OrderLine
-from orders.tasks import send_owed_mail
 from orders.worth import worth_of
 
 
@@ -56,10 +54,8 @@ def lock(order_id: int) -> Order:
 
 
 def owe_mail(order: Order, kind: str, occurrence: str = "", *, not_before: datetime | None = None) -> None:
-    """Owe the order's shopper a mail of this kind, and ask for it to be sent soon, or from a moment (UTC) on."""
+    """Owe the order's shopper a mail of this kind, to be sent soon, or from a moment (UTC) on."""
     Message.owe(order, kind, occurrence, not_before=not_before)
-    if not_before is None:
-        soon(send_owed_mail)
 
 
 def which_time(order: Order, status: str) -> str:

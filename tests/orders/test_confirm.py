@@ -11,6 +11,7 @@ from cart.models import Product
 from cartsite.models import Case, Message
 from orders import services
 from orders.models import Order
+from orders.tasks import send_owed_mail
 from tests.concurrency import results_of, run_at_once
 from tests.factories import EntryFactory, ProductFactory
 from tests.orders.acts import all_rows
@@ -98,22 +99,22 @@ def test_confirming_asks_a_worker_to_send_the_mail_once_it_is_committed(
     order: Order, django_capture_on_commit_callbacks: Callable[..., list[object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("orders.tasks.send_owed_mail.apply_async", lambda **_options: asked.append("mail"))
+    monkeypatch.setattr("cartsite.celery.app.send_task", lambda name, **_options: asked.append(name))
 
     with django_capture_on_commit_callbacks(execute=True):
         services.confirm(order, cause="paid")
         assert asked == []
 
-    assert asked == ["mail"]
+    assert asked == [send_owed_mail.name]
 
 
 def test_a_broker_out_of_reach_delays_no_confirmation(
     order: Order, django_capture_on_commit_callbacks: Callable[..., list[object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(**_options: object) -> None:
+    def refuse(_name: str, **_options: object) -> None:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("orders.tasks.send_owed_mail.apply_async", refuse)
+    monkeypatch.setattr("cartsite.celery.app.send_task", refuse)
 
     with django_capture_on_commit_callbacks(execute=True):
         assert services.confirm(order, cause="paid")
