@@ -63,7 +63,8 @@ types: .venv/installed
 	DEBUG=1 $(PY) -m mypy .
 
 layers: .venv/installed
-	DEBUG=1 $(PY) -m pytest tests/test_architecture.py
+	.venv/bin/lint-imports --no-cache --no-logo
+	DEBUG=1 $(PY) -m pytest -q tests/test_architecture.py
 
 migrations: .venv/installed
 	DEBUG=1 $(WITH_DATABASE) manage.py makemigrations --check --dry-run
