@@ -64,7 +64,9 @@ class History:
         self.carts.append((cart, token or ""))
 
     def change(self, dice: int, n: int) -> None:
-        if self.carts and (item := self.carts[dice % len(self.carts)][0].items.first()):
+        """Of a cart that was ordered, no page changes a line."""
+        still_open = Cart.objects.open().filter(pk__in=[cart.pk for cart, _token in self.carts]).order_by("pk")
+        if still_open and (item := still_open[dice % len(still_open)].items.first()):
             carts.set_quantity(item.cart, item.pk, n - 1)
 
     def place(self, dice: int, n: int) -> None:
@@ -137,6 +139,7 @@ SOLD = [("fill", 0, 3), ("place", 0, 1), ("confirm", 0, 1)]
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS)
+@example(steps=[("fill", 0, 1), ("place", 0, 1), ("change", 0, 2)])
 @example(steps=[*SOLD, ("join", 0, 2), ("cancel_some", 0, 1), ("offer", 0, 1), ("take_offer", 0, 1), ("place", 1, 1)])
 @example(steps=[*SOLD, ("join", 0, 2), ("move", 0, 1), ("offer", 0, 1), ("pass_time", 0, 4), ("offer", 0, 1)])
 @example(steps=[*SOLD, ("move", 0, 2), ("move", 0, 1), ("cancel", 0, 1)])
