@@ -26,6 +26,7 @@ from psycopg.errors import ExclusionViolation
 from bookings import capacity
 from bookings.models import Booking, Calendar, Entry, Hold, Pool, Resource, Series
 from bookings.wall_time import DAY, ClockChange, Oddity, clock_changes, moment_of, oddity_of
+from cartsite.refusals import Refusal
 from cartsite.versions import EDITED
 
 LIMIT = 400  # entries of one series
@@ -35,12 +36,8 @@ SHARED = ("title", "description", "kind", "price", "price_name", "tax_rate", "ma
 TIMES = ("starts_at", "ends_at")
 
 
-class CannotPlan(Exception):
+class CannotPlan(Refusal):
     """The plan cannot be followed; nothing has changed. The text says why, to staff, and `field` which part of it."""
-
-    def __init__(self, why: str, field: str) -> None:
-        super().__init__(why)
-        self.field = field
 
 
 # --- Which days, and when ---------------------------------------------------------------------------------------------
@@ -72,7 +69,7 @@ def _days_of(series: Series) -> list[date]:
         return []
     days = (set(_weekly_days(series)) - set(series.skipped_days)) | set(series.extra_days)
     if len(days) > LIMIT:
-        raise CannotPlan(_("That would be more than %(limit)d entries.") % {"limit": LIMIT}, "last_day")
+        raise CannotPlan(_("That would be more than %(limit)d entries.") % {"limit": LIMIT}, field="last_day")
     return sorted(days)
 
 
@@ -360,7 +357,9 @@ def resource_is_free(resource: Resource | None) -> Iterator[None]:
     except IntegrityError as refusal:
         if not isinstance(refusal.__cause__, ExclusionViolation):
             raise
-        raise CannotPlan(_("Another entry has %(what)s at that time.") % {"what": resource}, "resource") from refusal
+        raise CannotPlan(
+            _("Another entry has %(what)s at that time.") % {"what": resource}, field="resource"
+        ) from refusal
 
 
 def check_resource(plan: Plan) -> None:
@@ -374,7 +373,7 @@ def check_resource(plan: Plan) -> None:
     first, last = min(starts for starts, _ends in spans), max(ends for _starts, ends in spans)
     for other in users_of(resource, first, last).exclude(pk__in=own):
         if any(other.starts_at < ends and starts < other.ends_at for starts, ends in spans):
-            raise CannotPlan(describe_user(other), "resource")
+            raise CannotPlan(describe_user(other), field="resource")
 
 
 def users_of(resource: Resource, starts_at: datetime, ends_at: datetime) -> Any:

@@ -22,6 +22,7 @@ from django.utils.translation import ngettext
 from bookings import capacity
 from bookings.models import Entry, Hold, Pool, PriceKind, Waiter, WaiterQuerySet
 from cartsite.models import Case, Message, User, kind_of
+from cartsite.refusals import Refusal
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ KEPT_FOR = timedelta(days=30)
 Step = Literal["first", "up", "down", "last"]
 
 
-class CannotJoin(Exception):
+class CannotJoin(Refusal):
     """The line is not open to them; the text says why, in words for people."""
 
 

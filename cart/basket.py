@@ -18,13 +18,14 @@ from bookings.models import Hold
 from cart.caps import problems_of
 from cart.models import Cart, CartItem, CartMerge, hash_token, new_token
 from cartsite.models import User
+from cartsite.refusals import Refusal
 
 
 class UnknownCart(Exception):
     """No open cart has this token, or it belongs to somebody else: both get the same answer."""
 
 
-class Unavailable(Exception):
+class Unavailable(Refusal):
     """The shopper cannot have this; the text says why, in words for them."""
 
 

@@ -16,9 +16,10 @@ from cart.basket import find_cart
 from cart.merging import hold_what_fits, key_of
 from cart.models import Cart, CartItem, CartMerge, Product, hash_token
 from cartsite.models import User
+from cartsite.refusals import Refusal
 
 
-class CannotUndo(Exception):
+class CannotUndo(Refusal):
     """Nothing was moved; the text says why, in words for the shopper."""
 
 

@@ -26,6 +26,7 @@ from cartsite.backoffice import GuardedAdmin, RecordAdmin, WithPages, age_of, lo
 from cartsite.editing import EditedAdmin
 from cartsite.models import Case, Message, Suppression, User, kind_of
 from cartsite.reauthentication import require_recent_sign_in
+from cartsite.refusals import Conflict
 from cartsite.staff_actions import Refused, RowPreview, StaffAction, confirm
 from cartsite.templatetags.shop import in_words
 from orders import privacy
@@ -324,14 +325,14 @@ class CaseAdmin(RecordAdmin):
             if not agreements.is_answered(request):
                 return self._ask_once_more(request, case, offer)
             return self.show_outcome(request, case_steps.take(request, case, offer))
-        except agreements.Conflict as conflict:
+        except Conflict as conflict:
             return self._show_changed(request, case, offer, conflict)
         except steps.Refused as refusal:
             _refuse(offer, refusal)
             return None
 
     def _show_changed(
-        self, request: HttpRequest, case: Case, offer: case_steps.Offer, conflict: agreements.Conflict
+        self, request: HttpRequest, case: Case, offer: case_steps.Offer, conflict: Conflict
     ) -> HttpResponse | None:
         """What the step comes to now, unless it cannot be taken any more."""
         case.refresh_from_db()
@@ -344,7 +345,7 @@ class CaseAdmin(RecordAdmin):
             return None
 
     def _ask_once_more(
-        self, request: HttpRequest, case: Case, offer: case_steps.Offer, conflict: agreements.Conflict | None = None
+        self, request: HttpRequest, case: Case, offer: case_steps.Offer, conflict: Conflict | None = None
     ) -> HttpResponse:
         """Raises Refused."""
         shown = case_steps.preview(request, case, offer)

@@ -28,6 +28,7 @@ from django.utils.translation import gettext as _
 
 from cartsite.models import Agreement
 from cartsite.reauthentication import require_recent_sign_in_of_staff
+from cartsite.refusals import Conflict
 
 # The name of the token's field in a form.
 FIELD = "agreed"
@@ -35,17 +36,6 @@ FIELD = "agreed"
 LONGEST_OPEN = timedelta(hours=12)
 # How long what came of a step is kept: longer than its form can be posted.
 KEPT = timedelta(days=2)
-
-
-class Conflict(Exception):
-    """What was agreed to does not hold any more, so nothing was done. The text says so; they must look again.
-
-    `since` is the mark that the page's offer was given, or None where no offer can be read.
-    """
-
-    def __init__(self, why: str = "", since: int | None = None) -> None:
-        super().__init__(why or _("Something has changed since you looked. Nothing was done; this is how it is now."))
-        self.since = since
 
 
 @dataclass(frozen=True)

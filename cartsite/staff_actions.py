@@ -15,12 +15,13 @@ from cartsite import agreements
 from cartsite.backoffice import NoteForm, path_of
 from cartsite.http import read_key
 from cartsite.reauthentication import require_recent_sign_in
+from cartsite.refusals import Conflict, Refusal
 from cartsite.templatetags.shop import in_words
 
 REPEATED = "This was done already, and not again."
 
 
-class Refused(Exception):
+class Refused(Refusal):
     """It was not done, and the text says why, to staff."""
 
 
@@ -102,7 +103,7 @@ def confirm(admin: ListOfRows, request: HttpRequest, rows: QuerySet[Any], action
         return step.ask(chosen)
     require_recent_sign_in(request)  # before anything is done with the first row
     if changed := step.take_with_all(chosen):
-        return step.ask(changed, agreements.Conflict())
+        return step.ask(changed, Conflict())
     return admin.go_back(request, admin.get_queryset(request).filter(pk__in=[row.pk for row in chosen]))
 
 
@@ -117,7 +118,7 @@ class _Step:
 
     # --- Shown --------------------------------------------------------------------------------------------------------
 
-    def ask(self, rows: Sequence[Any], conflict: agreements.Conflict | None = None) -> HttpResponse:
+    def ask(self, rows: Sequence[Any], conflict: Conflict | None = None) -> HttpResponse:
         """The page that says what it comes to for each of these, and asks for a yes."""
         if len(rows) > self.action.most:
             self._say(f"Choose at most {self.action.most} at once. Nothing was done.", messages.ERROR)
@@ -162,7 +163,7 @@ class _Step:
                 done.append(self._take_once(row).words)
             except agreements.Repeated as repeat:
                 repeats.append(repeat.words)
-            except agreements.Conflict:
+            except Conflict:
                 changed.append(row)
             except Refused as refusal:
                 self._say(f"{row}: {refusal}", messages.ERROR)
@@ -173,7 +174,7 @@ class _Step:
         return changed
 
     def _take_once(self, row: Any) -> agreements.Outcome:
-        """Raises Refused, agreements.Conflict, or agreements.Repeated."""
+        """Raises Refused, Conflict, or agreements.Repeated."""
         action, request, field = self.action, self.request, f"{agreements.FIELD}-{row.pk}"
         agreements.raise_if_done(request, action.name, row, field=field)  # before anybody is asked anything
         action.before(request, row)

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from bookings.models import CODE_ALPHABET, Booking, Entry, Scan
 from cartsite.models import User
+from cartsite.refusals import Refusal
 from orders import services
 from orders.models import LineFact, Order
 
@@ -27,15 +28,15 @@ GONE = (Booking.Status.CANCELLED, Booking.Status.MOVED)
 LATE_PERMISSION = "orders.change_order"
 
 
-class CannotUndo(Exception):
+class CannotUndo(Refusal):
     """It cannot be taken back (any more); nothing has moved. The text says why."""
 
 
-class NotBegun(Exception):
+class NotBegun(Refusal):
     """Nobody is missing from what has not begun."""
 
 
-class NotOpen(Exception):
+class NotOpen(Refusal):
     """Nobody can have come to an entry whose door is not open yet."""
 
 
@@ -194,7 +195,7 @@ def _take_back(order: Order, booking: Booking, was: Booking.Status, kind: LineFa
 def mark_rest_missed(entry: Entry, *, by: User) -> int:
     """Whoever was not let in did not come; how many. Raises NotBegun before the entry begins."""
     if entry.starts_at > timezone.now():
-        raise NotBegun
+        raise NotBegun(_("It has not begun: somebody may still come."))
     return sum(_mark_rest_missed(order, entry, by) for order in _orders_expected(entry))
 
 
@@ -204,7 +205,7 @@ def mark_rest_attended(entry: Entry, *, by: User) -> int:
     Raises NotOpen before the entry's door opens.
     """
     if not is_open(entry):
-        raise NotOpen
+        raise NotOpen(_("The door is not open yet: nobody can have come."))
     return sum(_let_rest_in(order, entry, by) for order in _orders_expected(entry))
 
 

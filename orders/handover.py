@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from cartsite.refusals import Refusal
 from orders.offers import CollectionSlot, DeliveryZone
 
 DELIVERY = "delivery"
@@ -40,12 +41,12 @@ class Options:
     is_asked: bool = False
 
 
-class CannotHandOver(Exception):
-    """It cannot be handed over like this. `about` is the field that is wrong; `is_gap` if nothing was chosen yet."""
+class CannotHandOver(Refusal):
+    """It cannot be handed over like this. `field` is the one that is wrong; `is_gap` if nothing was chosen yet."""
 
-    def __init__(self, about: str, sentence: str | Promise, *, is_gap: bool = False) -> None:
-        self.about, self.sentence, self.is_gap = about, str(sentence), is_gap
-        super().__init__(self.sentence)
+    def __init__(self, field: str, reason: str | Promise, *, is_gap: bool = False) -> None:
+        super().__init__(reason, field=field)
+        self.is_gap = is_gap
 
 
 NEEDED = {

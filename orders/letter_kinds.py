@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy
 from bookings.models import Booking, Entry
 from cartsite.models import Case, Message, kind_of
 from cartsite.plain_text import for_mail
+from cartsite.refusals import Refusal
 from orders import calendar_files, told
 from orders.models import LineAllocation, Order, OrderEvent, OrderLine
 from orders.offers import CollectionSlot
@@ -31,7 +32,7 @@ CALLED_OFF = "called-off-"
 NOTHING = Decimal("0.00")
 
 
-class NotNeeded(Exception):
+class NotNeeded(Refusal):
     """What the mail would say is not so (any more), or nobody is left to tell. The text says why, to staff."""
 
 

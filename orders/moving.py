@@ -14,6 +14,7 @@ from bookings import capacity
 from bookings.models import Attendee, Booking, Entry, Hold, PriceKind
 from cart.models import Cart, hash_token, new_token
 from cartsite.models import User
+from cartsite.refusals import Refusal
 from orders import replacing, rules, services
 from orders.models import LineAllocation, Order, OrderContact, OrderLine, new_number
 from orders.money import tax_within
@@ -23,7 +24,7 @@ from orders.rules import Rule
 NOTHING = Decimal("0.00")
 
 
-class CannotMove(Exception):
+class CannotMove(Refusal):
     """These places cannot be moved there; nothing has moved. The text says why."""
 
 

@@ -17,6 +17,7 @@ from cart.filling import say_held_by_one_network
 from cart.models import Cart, CartItem, hash_token
 from cart.services import Basket, carry_saved_over
 from cartsite.models import User
+from cartsite.refusals import Refusal
 from cartsite.templatetags.shop import in_words
 from orders import handover, per_person, services, vouchers
 from orders.attendees import Guest, Reader, about_basket, ask_nobody, write_down
@@ -26,12 +27,8 @@ from orders.quoting import Choices, Line, Quote, make_quote
 NOTHING_CHOSEN = Choices()
 
 
-class CannotPlace(Exception):
+class CannotPlace(Refusal):
     """The order was not placed and nothing has moved; `reasons` are sentences for the shopper."""
-
-    def __init__(self, *reasons: str) -> None:
-        self.reasons = reasons
-        super().__init__(*reasons)
 
 
 class CartChanged(CannotPlace):

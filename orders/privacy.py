@@ -25,6 +25,7 @@ from bookings import capacity, waiting
 from bookings.models import Attendee, Booking
 from cart.models import BurntToken, Cart, CartItem, hash_token, new_token
 from cartsite.models import Case, Message, User, kind_of
+from cartsite.refusals import Refusal
 from orders.models import DeliveryAddress, Order, OrderContact, OrderEvent, OrderLine, OrderQuerySet
 from orders.services import take_over_guest_orders
 
@@ -40,12 +41,8 @@ class Hindrance(NamedTuple):
     order: Order | None
 
 
-class CannotErase(Exception):
+class CannotErase(Refusal):
     """Nothing was erased; `reasons` are sentences for whoever asked."""
-
-    def __init__(self, *reasons: str) -> None:
-        self.reasons = reasons
-        super().__init__(" ".join(reasons))
 
 
 # --- What must be over first ------------------------------------------------------------------------------------------

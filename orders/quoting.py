@@ -243,7 +243,7 @@ def _hand_over(quote: Quote) -> Line | None:
             return _delivery(handover.find_zone(quote.chosen.address, quote.options))
         return _collection(handover.find_slot(quote.chosen.handover, quote.options))
     except CannotHandOver as refusal:
-        quote.say(refusal.about, refusal.sentence, is_gap=refusal.is_gap)
+        quote.say(refusal.field, str(refusal), is_gap=refusal.is_gap)
         return None
 
 

@@ -11,11 +11,12 @@ from psycopg.errors import ExclusionViolation
 
 from bookings.models import Booking, Entry
 from cartsite.models import Message, User
+from cartsite.refusals import Refusal
 from cartsite.versions import EDITED
 from orders.models import Order, OrderEvent, OrderQuerySet
 
 
-class CannotReschedule(Exception):
+class CannotReschedule(Refusal):
     """Its time cannot be changed so; nothing has moved. The text says why, to staff."""
 
 

@@ -15,6 +15,7 @@ from cart import services as carts
 from cart.basket import hold_still
 from cart.models import Cart
 from cartsite.models import Case, Message, User
+from cartsite.refusals import Refusal
 from orders import replacing
 from orders.models import LineFact, Order, OrderLine
 from orders.worth import worth_of
@@ -252,7 +253,7 @@ FATES = {
 }
 
 
-class CannotRecord(ValueError):
+class CannotRecord(Refusal):
     """This, or so much of it, cannot have become of what was bought; the text says why."""
 
 

@@ -5,13 +5,14 @@ from decimal import Decimal
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from cartsite.refusals import Refusal
 from cartsite.templatetags.shop import in_words, local_day
 from orders.models import Order, OrderLine
 from orders.money import round_to_penny
 from orders.offers import Voucher
 
 
-class CannotUse(Exception):
+class CannotUse(Refusal):
     """The voucher cannot be used for this; the text says why, to the shopper."""
 
 

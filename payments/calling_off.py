@@ -24,6 +24,7 @@ from bookings.models import Booking, Entry, Waiter
 from cart import services as carts
 from cart.models import Cart
 from cartsite.models import User
+from cartsite.refusals import Refusal
 from cartsite.versions import EDITED
 from orders import letter_kinds, moving, replacing, worth
 from orders import services as orders
@@ -40,7 +41,7 @@ CALLED_OFF = "entry_called_off"
 LONG_OVER = timedelta(days=2)
 
 
-class CannotCallOff(Exception):
+class CannotCallOff(Refusal):
     """It cannot be called off so, or its refunds cannot be approved yet; nothing has moved. The text says why."""
 
 

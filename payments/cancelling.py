@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from bookings.models import Booking, Entry
 from cartsite import agreements
 from cartsite.models import User
+from cartsite.refusals import Conflict, Refusal
 from orders import replacing
 from orders import services as orders
 from orders.models import LineFact, Order, OrderLine
@@ -37,12 +38,8 @@ from payments.refunds import Wish
 NOTHING = Decimal("0.00")
 
 
-class CannotCancel(Exception):
+class CannotCancel(Refusal):
     """It cannot be called off; nothing has moved. The text says why."""
-
-
-class LooksDifferent(CannotCancel, agreements.Conflict):
-    """It does not come to what the shopper was shown any more: they must look again."""
 
 
 @dataclass(frozen=True)
@@ -422,13 +419,13 @@ def cancel_for_shopper(order: Order, wanted: Mapping[Key, Some], *, agreed: str,
     """Call off so many of these, or these places, if that comes to what was agreed (a plan's fingerprint).
 
     The refunds are approved with that. What cannot go back by card becomes an `overpaid` case. Raises CannotCancel,
-    with nothing moved; so a second click, or somebody who was faster, never sends money twice.
+    or Conflict if it comes to something else, with nothing moved; so a second click never sends money twice.
     """
     order = orders.lock(order.pk)
     replacing.lock_before(order)
     plan = plan_for(order, wanted)
     if plan.fingerprint != agreed:
-        raise LooksDifferent(_("This order has changed since you looked at it. Please look again."))
+        raise Conflict(_("This order has changed since you looked at it. Please look again."))
     wishes = _wishes(order, plan)
     if plan.is_whole:
         orders.cancel_confirmed(order, by=by, cause=Order.Closer.SHOPPER)

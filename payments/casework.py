@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from cartsite.models import Case, Subject, User, kind_of
+from cartsite.refusals import Refusal
 from orders import services as orders
 from orders.access import read_number
 from orders.models import Order, OrderLine
@@ -20,7 +21,7 @@ from payments.models import Payment, Refund, Stray
 from payments.refunds import Wish
 
 
-class CannotDo(Exception):
+class CannotDo(Refusal):
     """This cannot be done about the case now; nothing has moved. The text says why, to staff."""
 
 

@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from cartsite.models import Case, Subject, User
+from cartsite.refusals import Refusal
 from orders.models import in_sums, orders_are_tests
 from payments import events, history, payouts, sumup
 from payments.models import DailyClose, Finding, Movement, Payment, Reopening, Stray, Taking, TheirRow
@@ -94,8 +95,11 @@ SELECT encode(sha256(convert_to((
 Progress = Callable[[DailyClose], None]
 
 
-class BeingClosed(Exception):
+class BeingClosed(Refusal):
     """Another process is at work on this day."""
+
+    def __init__(self) -> None:
+        super().__init__(_("Another process is at work on this day. Look again in a minute."))
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ def _take(day: date) -> DailyClose:
     close = DailyClose.objects.select_for_update(no_key=True).filter(day=day).latest("round")
     now = timezone.now()
     if close.leased_until is not None and close.leased_until > now:
-        raise BeingClosed(str(day))
+        raise BeingClosed
     if close.status == DailyClose.Status.CLOSED:
         return close
     if close.status in (DailyClose.Status.RED, DailyClose.Status.EARLY):
@@ -161,7 +165,7 @@ def _hold(close: DailyClose) -> None:
     """Go on being the one process at work on this day; BeingClosed if another one took it as the lease had lapsed."""
     until = timezone.now() + LEASE
     if not DailyClose.objects.filter(pk=close.pk, leased_until=close.leased_until).update(leased_until=until):
-        raise BeingClosed(str(close.day))
+        raise BeingClosed
     close.leased_until = until
 
 

@@ -20,6 +20,7 @@ from bookings.browsing import load_price_kinds
 from bookings.models import Booking, Entry
 from cartsite.http import read_key
 from cartsite.models import Case, User, kind_of
+from cartsite.refusals import Refusal
 from orders import per_person, replacing, rules
 from orders import services as orders
 from orders.models import Order, OrderLine
@@ -82,7 +83,7 @@ def send_back_by_itself() -> None:
 # --- Another date instead ---------------------------------------------------------------------------------------------
 
 
-class CannotTake(Exception):
+class CannotTake(Refusal):
     """The order cannot come back with these dates; nothing has moved. The text says why, in words for the shopper."""
 
 

@@ -22,6 +22,7 @@ from bookings.browsing import load_price_kinds
 from bookings.models import Booking, Entry, PriceKind
 from cartsite import agreements
 from cartsite.models import User
+from cartsite.refusals import Conflict
 from orders import moving, per_person, replacing
 from orders import services as orders
 from orders.models import Order, OrderContact, OrderLine
@@ -33,10 +34,6 @@ from payments.giving_back import Purse
 from payments.refunds import Wish
 
 NOTHING = Decimal("0.00")
-
-
-class LooksDifferent(CannotMove, agreements.Conflict):
-    """It does not come to what the shopper was shown any more: they must look again."""
 
 
 # --- What may be moved ------------------------------------------------------------------------------------------------
@@ -289,8 +286,8 @@ def move_for_shopper(
     """Move so many places, or these, if that comes to what was agreed (a plan's fingerprint); the plan, and where it is
     dearer the new order that is to be paid.
 
-    What goes back is approved with that; what cannot go back by card becomes an `overpaid` case. Raises CannotMove with
-    nothing moved; so a second click, or somebody who was faster, never moves or pays anything twice.
+    What goes back is approved with that; what cannot go back by card becomes an `overpaid` case. Raises CannotMove, or
+    Conflict if it comes to something else, with nothing moved; so a second click never moves or pays anything twice.
     """
     if Entry.objects.filter(pk=to, max_per_person__isnull=False).exists():
         per_person.hold_still_at([to], order.user, email_of(order))  # before all else: so does whoever orders
@@ -298,7 +295,7 @@ def move_for_shopper(
     replacing.lock_before(order)
     plan = plan_for(order, key, some, to)
     if plan.fingerprint != agreed:
-        raise LooksDifferent(_("This has changed since you looked at it. Please look again."))
+        raise Conflict(_("This has changed since you looked at it. Please look again."))
     try:
         with transaction.atomic():
             if plan.move.is_dearer:

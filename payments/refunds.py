@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from cartsite.models import Case, User
+from cartsite.refusals import Refusal
 from orders import services as orders
 from orders.models import Order, OrderLine
 from orders.worth import worth_of
@@ -33,7 +34,7 @@ WORTH_TELLING = timedelta(minutes=10)
 MAY_APPROVE = "payments.approve_refund"
 
 
-class CannotRefund(Exception):
+class CannotRefund(Refusal):
     """The refund cannot be asked for, sent or ended that way; nothing has moved. The text says why, to staff."""
 
 

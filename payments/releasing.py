@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from cart.models import Cart
 from cartsite.models import Case, User
+from cartsite.refusals import Refusal
 from orders import services as orders
 from orders.models import Order, OrderQuerySet
 from payments import giving_back, schedule, sending, settling, sumup
@@ -28,8 +29,14 @@ LONGEST_WAIT = timedelta(minutes=10)
 LEASE = timedelta(minutes=5)
 
 
-class CannotRelease(Exception):
+class CannotRelease(Refusal):
     """The order is not waiting for payment, or money of it is here or in doubt."""
+
+    def __init__(self, number: str) -> None:
+        why = _(
+            "%(number)s cannot be cancelled: it is over, partly handed out, ends already, or its money is in doubt."
+        )
+        super().__init__(why % {"number": number})
 
 
 def release(

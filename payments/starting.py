@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from cartsite.refusals import Refusal
 from orders import services as orders
 from orders.models import Order
 from payments import ledger, releasing, schedule, sending
@@ -18,7 +19,7 @@ WORTH_STARTING = timedelta(minutes=8)
 WORTH_RESUMING = timedelta(minutes=3)
 
 
-class CannotPay(Exception):
+class CannotPay(Refusal):
     """No attempt to pay can start or go on now; the text says why, in words for the shopper."""
 
 

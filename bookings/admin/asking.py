@@ -14,6 +14,7 @@ from unfold.widgets import UnfoldBooleanWidget
 from cartsite import agreements
 from cartsite.backoffice import NoteForm, WithPages, path_of
 from cartsite.editing import EditedAdmin
+from cartsite.refusals import Conflict
 
 BACK, NOTE = "back", "note"
 OURS = {agreements.FIELD, BACK, NOTE, "csrfmiddlewaretoken"}
@@ -138,7 +139,7 @@ class AskingAdmin(WithPages, EditedAdmin):
                     raise NoteMissing
             except NoteMissing:  # which leaves the token unspent
                 pass
-            except agreements.Conflict:
+            except Conflict:
                 has_changed = True
         agreed = agreements.offer(request, SAVE, about, fingerprint)
         raise Ask(template, title, form=form, agreed=agreed, has_changed=has_changed, **shown)

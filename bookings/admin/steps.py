@@ -16,6 +16,7 @@ from bookings.admin import wording
 from bookings.models import Entry
 from cartsite import agreements
 from cartsite.backoffice import log, path_of, person_of
+from cartsite.refusals import Conflict
 from payments import calling_off
 from payments.calling_off import CannotCallOff, Outlook
 from payments.desk import fields
@@ -119,7 +120,7 @@ class EntrySteps:
         if form.is_valid() and agreements.is_answered(request):
             try:
                 return agreements.show(request, _call_off(request, entry, form))
-            except agreements.Conflict:
+            except Conflict:
                 has_changed = True
         outlook = calling_off.look_ahead(entry)
         return self.show_page(  # type: ignore[attr-defined,no-any-return]
@@ -137,7 +138,7 @@ class EntrySteps:
 
 
 def _call_off(request: HttpRequest, entry: Entry, form: CallOffForm) -> agreements.Outcome:
-    """Raises agreements.Conflict, agreements.Repeated and CannotCallOff."""
+    """Raises Conflict, agreements.Repeated and CannotCallOff."""
     reason, move_to = form.cleaned_data["reason"], form.cleaned_data.get("move_to")
     with agreements.once(request, CALL_OFF, entry) as promise:
         promise.check(fingerprint_of(calling_off.look_ahead(entry)))

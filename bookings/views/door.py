@@ -177,10 +177,8 @@ def rest(request: HttpRequest, entry_id: int) -> HttpResponse:
             count = doors_.mark_rest_missed(entry, by=person_of(request))
             said = ngettext("%(n)d person did not come.", "%(n)d people did not come.", count)
         messages.success(request, said % {"n": count})
-    except doors_.NotBegun:
-        messages.warning(request, _("It has not begun: somebody may still come."))
-    except doors_.NotOpen:
-        messages.warning(request, _("The door is not open yet: nobody can have come."))
+    except (doors_.NotBegun, doors_.NotOpen) as refusal:
+        messages.warning(request, str(refusal))
     return redirect("bookings:door", entry_id)
 
 

@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from cartsite import agreements
 from cartsite.backoffice import LONGEST_NOTE, log, path_of, person_of
+from cartsite.refusals import Conflict
 from orders import services
 from orders.models import LineFact, Order, OrderLine
 from payments.desk.fields import quantity_field
@@ -97,7 +98,7 @@ class GoodsPage:
         if form.is_valid():
             try:
                 return self.show_outcome(request, record(request, order, form))
-            except (agreements.Conflict, services.CannotRecord) as refusal:
+            except (Conflict, services.CannotRecord) as refusal:
                 order.refresh_from_db()
                 form, conflict = GoodsForm(list_open_goods(order)), str(refusal)
         agreed = agreements.offer(request, STEP, order, fingerprint_of(order))

@@ -25,6 +25,7 @@ from cartsite.backoffice import (
     person_of,
     read_address,
 )
+from cartsite.refusals import Conflict
 from cartsite.templatetags.shop import in_words
 from orders import privacy, services
 from orders.access import read_number
@@ -217,7 +218,7 @@ class OrderAdmin(GoodsPage, MailPages, RecordAdmin):
             return HttpResponseRedirect(path_of(order))
         if not form.is_valid():
             if agreements.is_answered(request):  # it was valid when they read what it comes to
-                self.message_user(request, str(agreements.Conflict()), messages.WARNING)
+                self.message_user(request, str(Conflict()), messages.WARNING)
             return None
         conflict = None
         try:
@@ -226,12 +227,12 @@ class OrderAdmin(GoodsPage, MailPages, RecordAdmin):
         except steps.Refused as refusal:
             _refuse(form, refusal)
             return None
-        except agreements.Conflict as changed:
+        except Conflict as changed:
             conflict = changed
         return self._show_preview(request, order, form, conflict)
 
     def _show_preview(
-        self, request: HttpRequest, order: Order, form: MoneyForm, conflict: agreements.Conflict | None
+        self, request: HttpRequest, order: Order, form: MoneyForm, conflict: Conflict | None
     ) -> HttpResponse | None:
         """The page that asks once more; with what has changed, if they said yes to something else."""
         since = order_money.mark_of(order)

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from cart.visitors import user_of
 from cartsite import agreements
+from cartsite.refusals import Conflict
 from cartsite.templatetags.shop import in_words
 from orders import access
 from orders.forms import CancelForm, name_of
@@ -83,7 +84,7 @@ def _cancel(request: HttpRequest, order: Order, form: CancelForm) -> HttpRespons
             outcome = promise.conclude(_what_happened(plan), order.get_absolute_url())
     except agreements.Repeated as repeat:
         return agreements.show_again(request, repeat)
-    except agreements.Conflict:
+    except Conflict:
         return _review(request, order, cancelling.offers_for(order), form, has_changed=True)
     except CannotCancel:
         return _say_changed(request, order)

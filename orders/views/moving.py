@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from cart.visitors import user_of
 from cartsite import agreements
+from cartsite.refusals import Conflict
 from cartsite.templatetags.shop import in_words
 from orders import access
 from orders.forms import MoveForm, name_of
@@ -100,7 +101,7 @@ def _move(request: HttpRequest, order: Order, offers: list[Offer], form: MoveFor
             outcome = promise.conclude(words, (dearer or order).get_absolute_url())
     except agreements.Repeated as repeat:
         return _go_again(request, repeat)
-    except agreements.Conflict:
+    except Conflict:
         return _review(request, order, moving.offers_for(order), form, has_changed=True)
     except CannotMove as refusal:
         return _choose(request, order, moving.offers_for(order), form, why_not=str(refusal))

@@ -181,30 +181,24 @@ def preview(request: HttpRequest, case: Case, offer: Offer) -> Preview:
 
     What asks SumUp cannot be tried so: then what it says it does must do.
     """
-    try:
-        with transaction.atomic():
-            shown = _promise(case, offer) if offer.step in ASKS_SUMUP else _do(request, case, offer)
-            transaction.set_rollback(True)
-    except steps.REFUSALS as refusal:
-        raise steps.Refused(steps.in_words(refusal)) from refusal
+    with steps.refused_in_words(), transaction.atomic():
+        shown = _promise(case, offer) if offer.step in ASKS_SUMUP else _do(request, case, offer)
+        transaction.set_rollback(True)
     return shown
 
 
 def take(request: HttpRequest, case: Case, offer: Offer) -> agreements.Outcome:
     """Do once what the offer's valid form says, if it still comes to what its preview showed.
 
-    Raises Refused, agreements.Conflict, or agreements.Repeated.
+    Raises Refused, Conflict, or agreements.Repeated.
     """
     steps.ask(partial(casework.look_first, case, offer.step))
-    try:
-        with agreements.once(request, name_of(offer.step), case) as promise:
-            promised = _promise(case, offer)
-            done = _do(request, case, offer)
-            promise.check((promised if offer.step in ASKS_SUMUP else done).fingerprint)
-            log(request, case, _in_history(offer))
-            return promise.conclude(f"Done: {offer.title}. {done.words}", path_of(case))
-    except steps.REFUSALS as refusal:
-        raise steps.Refused(steps.in_words(refusal)) from refusal
+    with steps.refused_in_words(), agreements.once(request, name_of(offer.step), case) as promise:
+        promised = _promise(case, offer)
+        done = _do(request, case, offer)
+        promise.check((promised if offer.step in ASKS_SUMUP else done).fingerprint)
+        log(request, case, _in_history(offer))
+        return promise.conclude(f"Done: {offer.title}. {done.words}", path_of(case))
 
 
 def _in_history(offer: Offer) -> str:

@@ -249,28 +249,22 @@ def name_of(way: Way) -> str:
 
 def preview(request: HttpRequest, order: Order, form: MoneyForm) -> Preview:
     """What the valid form comes to: it is done, and undone in the same transaction. Raises Refused."""
-    try:
-        with transaction.atomic():
-            shown = _do(request, order, form)
-            transaction.set_rollback(True)
-    except steps.REFUSALS as refusal:
-        raise steps.Refused(steps.in_words(refusal)) from refusal
+    with steps.refused_in_words(), transaction.atomic():
+        shown = _do(request, order, form)
+        transaction.set_rollback(True)
     return shown
 
 
 def take(request: HttpRequest, order: Order, form: MoneyForm, *, field: str = agreements.FIELD) -> agreements.Outcome:
     """Do once what the valid form asks for, if it still comes to what its preview showed.
 
-    Raises Refused, agreements.Conflict, or agreements.Repeated.
+    Raises Refused, Conflict, or agreements.Repeated.
     """
-    try:
-        with agreements.once(request, name_of(form.way), order, field=field) as promise:
-            done = _do(request, order, form)
-            promise.check(done.fingerprint)
-            log(request, order, f"{form.title}: {form.cleaned_data['reason']}")
-            outcome = promise.conclude(done.words, path_of(order))
-    except steps.REFUSALS as refusal:
-        raise steps.Refused(steps.in_words(refusal)) from refusal
+    with steps.refused_in_words(), agreements.once(request, name_of(form.way), order, field=field) as promise:
+        done = _do(request, order, form)
+        promise.check(done.fingerprint)
+        log(request, order, f"{form.title}: {form.cleaned_data['reason']}")
+        outcome = promise.conclude(done.words, path_of(order))
     if form.way == Way.LET_GO:
         releasing.step(order)  # asks SumUp, so it comes after the transaction; if it dies here, the sweep goes on
     return outcome

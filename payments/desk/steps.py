@@ -1,7 +1,7 @@
 """Taking one step in somebody's name: done and logged, or refused in plain words with nothing moved."""
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from django.db import transaction
@@ -11,28 +11,32 @@ from django.utils.translation import gettext as _
 
 from cartsite.backoffice import log, person_of
 from cartsite.reauthentication import require_recent_sign_in_of_staff
+from cartsite.refusals import Conflict, Refusal
 from cartsite.staff_actions import Refused
-from payments.calling_off import CannotCallOff
-from payments.cancelling import CannotCancel
-from payments.casework import CannotDo
-from payments.closing import BeingClosed
 from payments.models import Refund
-from payments.refunds import MAY_APPROVE, CannotRefund, approve
-from payments.releasing import CannotRelease
+from payments.refunds import MAY_APPROVE, approve
 from payments.sumup import SumUpError
 
-REFUSALS = (CannotRefund, CannotCancel, CannotCallOff, CannotDo, CannotRelease, BeingClosed, SumUpError)
+REFUSALS = (Refusal, SumUpError)
+
+__all__ = ["REFUSALS", "Refused", "approve_all", "ask", "in_words", "may_approve", "refused_in_words", "take"]
 
 
-__all__ = ["REFUSALS", "Refused", "approve_all", "ask", "in_words", "may_approve", "take"]
+@contextmanager
+def refused_in_words() -> Iterator[None]:
+    """Turn what is refused inside into Refused, with a sentence for staff. A Conflict stays one: they look again."""
+    try:
+        yield
+    except Conflict:
+        raise
+    except REFUSALS as refusal:
+        raise Refused(in_words(refusal)) from refusal
 
 
 def ask(question: Callable[[], Any]) -> Any:
-    """What the question answers. Raises Refused."""
-    try:
+    """What the question answers. Raises Refused, or Conflict as the question does."""
+    with refused_in_words():
         return question()
-    except REFUSALS as refusal:
-        raise Refused(in_words(refusal)) from refusal
 
 
 def take(request: HttpRequest, row: Model, step: Callable[[], Any], what: str, *, asks_sumup: bool = False) -> Any:
@@ -42,12 +46,9 @@ def take(request: HttpRequest, row: Model, step: Callable[[], Any], what: str, *
     SignInTooOld, before anything is done, for staff who signed in long ago.
     """
     require_recent_sign_in_of_staff(request)
-    try:
-        with nullcontext() if asks_sumup else transaction.atomic():
-            answer = step()
-            log(request, row, what)
-    except REFUSALS as refusal:
-        raise Refused(in_words(refusal)) from refusal
+    with refused_in_words(), nullcontext() if asks_sumup else transaction.atomic():
+        answer = step()
+        log(request, row, what)
     return answer
 
 
@@ -55,12 +56,6 @@ def in_words(refusal: Exception) -> str:
     """A refusal as a sentence for staff."""
     if isinstance(refusal, SumUpError):
         return _("SumUp gave no answer that helps, so nothing was done here: %(why)s.") % {"why": refusal}
-    if isinstance(refusal, BeingClosed):
-        return _("Another process is at work on this day. Look again in a minute.")
-    if isinstance(refusal, CannotRelease):
-        return _(
-            "%(number)s cannot be cancelled: it is over, partly handed out, ends already, or its money is in doubt."
-        ) % {"number": refusal}
     return str(refusal)
 
 

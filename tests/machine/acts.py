@@ -13,22 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from bookings.capacity import SoldOut
-from bookings.waiting import CannotJoin
-from cart.services import CannotUndo, Unavailable, UnknownCart
-from orders.door import CannotUndo as CannotTakeBack
-from orders.door import NotBegun
-from orders.moving import CannotMove
-from orders.placing import CannotPlace
-from orders.privacy import CannotErase
-from orders.rescheduling import CannotReschedule
-from orders.services import CannotRecord
-from payments.calling_off import CannotCallOff
-from payments.cancelling import CannotCancel
+from cart.services import UnknownCart
+from cartsite.refusals import Refusal
 from payments.casework import CannotDo
 from payments.closing import BeingClosed
-from payments.late import CannotTake
 from payments.refunds import CannotRefund
-from payments.releasing import CannotRelease
 from payments.simulator import Refused
 from payments.starting import CannotPay
 from payments.sumup import SumUpError
@@ -40,11 +29,7 @@ Row = TypeVar("Row", bound=Model)
 Thing = TypeVar("Thing")
 
 # Of these the services say: nothing has moved.
-NOTHING_MOVED = (
-    *(CannotRelease, CannotCancel, CannotPlace, CannotRecord, CannotErase),
-    *(CannotUndo, Unavailable, UnknownCart, SoldOut),
-    *(CannotMove, CannotCallOff, CannotReschedule, CannotJoin, CannotTakeBack, NotBegun, CannotTake),
-)
+NOTHING_MOVED = (Refusal, UnknownCart, SoldOut)
 # With these, what SumUp said on the way may have been written down.
 SAID_NO = (CannotPay, CannotRefund, CannotDo, SumUpError, Refused, BeingClosed)
 
@@ -73,7 +58,7 @@ class Acts(RuleBasedStateMachine):
         """Do something in the middle of a call, and take no for an answer. Anything else is a fault (see the relay)."""
         try:
             do(*args)
-        except (*NOTHING_MOVED, *SAID_NO, Idle) as refusal:
+        except (*SAID_NO, *NOTHING_MOVED, Idle) as refusal:
             self.coverage.refusals[type(refusal).__name__] += 1
 
     @contextmanager

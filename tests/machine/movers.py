@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from bookings import capacity
 from bookings.models import Booking, Pool
 from cartsite.models import Case
+from cartsite.refusals import Refusal
 from orders.models import Order
-from orders.moving import CannotMove
 from orders.worth import places_of
 from payments import calling_off, late, moving, releasing, schedule, starting, sweeping
 from payments.models import Payment
@@ -76,7 +76,7 @@ class Movers(SecondThoughts):
         click = partial(moving.move_for_shopper, order, offer.key, which, to.pk, agreed=plan.fingerprint)
         done, dearer = click(by=order.user)
         assert (done.back, done.move.more) == (plan.back, plan.move.more), "It comes to what was shown"
-        with pytest.raises(CannotMove):
+        with pytest.raises(Refusal):
             click(by=order.user)
         if dearer is None:
             self._check_moved(plan)

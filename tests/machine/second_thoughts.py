@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from bookings.models import Entry
 from cartsite.models import User
+from cartsite.refusals import Refusal
 from orders import privacy
 from orders import services as orders
 from orders.models import DeliveryAddress, Order, OrderContact, OrderLine
 from orders.worth import Some
 from payments import cancelling
-from payments.cancelling import CannotCancel, Key, Offer, Plan
+from payments.cancelling import Key, Offer, Plan
 from tests.factories import UserFactory
 from tests.machine.acts import DICE, Idle, act, one_of
 from tests.machine.baskets import LINES, WHO, Device
@@ -57,7 +58,7 @@ class SecondThoughts(Shoppers):
         }
         plan = cancelling.plan_for(order, wanted)
         assert _do(order, wanted, plan).back == plan.back, "It comes to what was shown"
-        with pytest.raises(CannotCancel):
+        with pytest.raises(Refusal):
             _do(order, wanted, plan)
         self.coverage.rules[f"called off, {'as a whole' if plan.is_whole else 'in part'}"] += 1
         if any(isinstance(key, tuple) and quantity for key, quantity in wanted.items()):

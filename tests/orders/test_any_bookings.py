@@ -22,9 +22,9 @@ from cart import offers
 from cart import services as carts
 from cart.basket import new_cart
 from cart.models import Cart
+from cartsite.refusals import Refusal
 from orders import moving, services
 from orders.models import Order
-from orders.placing import CannotPlace
 from tests.bookings.lines import join
 from tests.factories import CalendarFactory, EntryFactory
 from tests.orders.acts import place_cart
@@ -32,9 +32,7 @@ from tests.orders.acts import place_cart
 pytestmark = pytest.mark.django_db
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
-REFUSALS = (
-    capacity.SoldOut, carts.Unavailable, CannotPlace, moving.CannotMove, waiting.CannotJoin, services.CannotRecord,
-)  # fmt: skip
+REFUSALS = (capacity.SoldOut, Refusal)
 
 
 class History:
