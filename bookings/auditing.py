@@ -16,9 +16,6 @@ from django.db.models.functions import Coalesce, Greatest
 from bookings.models import Booking, Hold, Pool, Waiter
 
 AT_A_TIME = 500  # rows
-# Places that somebody has.
-TAKEN = (Booking.Status.CONFIRMED, Booking.Status.ATTENDED, Booking.Status.NO_SHOW)
-GIVEN_BACK = (Booking.Status.CANCELLED, Booking.Status.MOVED)
 # Orders that do not hold anything any more.
 LET_GO = ("expired", "cancelled")
 
@@ -108,7 +105,7 @@ def _counted(reason: Q) -> Case:
 REASONS = {
     "a_basket": Q(cart_item__isnull=False, cart_item__saved_at=None, cart_item__cart__ordered_at=None),
     "an_order": Q(order_line__isnull=False) & ~Q(order_line__order__status__in=LET_GO),
-    "a_place": Q(booking__isnull=False, booking__status__in=TAKEN),
+    "a_place": Q(booking__isnull=False, booking__status__in=Booking.OCCUPYING),
     "an_offer": Q(waiter__isnull=False, waiter__status=Waiter.Status.OFFERED),
 }
 
@@ -119,18 +116,18 @@ REASONS = {
 def check_places() -> Iterator[Finding]:
     """A place that somebody has holds 1, and one that was cancelled or moved holds nothing."""
     wrong = Booking.objects.filter(
-        Q(status__in=TAKEN) & ~Q(hold__quantity=1) | Q(status__in=GIVEN_BACK) & ~Q(hold__quantity=0)
+        Q(status__in=Booking.OCCUPYING) & ~Q(hold__quantity=1) | Q(status__in=Booking.LOST) & ~Q(hold__quantity=0)
     )
     names = ("uuid", "status", "hold__quantity", "hold__pool__pk", "hold__pool__name")
     for row in _rows(wrong.order_by("pk"), *names):
-        due = 1 if row["status"] in TAKEN else 0
+        due = 1 if row["status"] in Booking.OCCUPYING else 0
         what = f"{due} held by {row['status']} booking {row['uuid']}"
         yield Finding(_name(row, "hold__pool__"), what, f"{row['hold__quantity']} held")
 
 
 def check_where() -> Iterator[Finding]:
     """A place that somebody has takes from the pool of its own entry."""
-    wrong = Booking.objects.filter(status__in=TAKEN).exclude(hold__pool=F("entry__pool")).order_by("pk")
+    wrong = Booking.objects.filter(status__in=Booking.OCCUPYING).exclude(hold__pool=F("entry__pool")).order_by("pk")
     names = ("uuid", "hold__pool__name", "hold__pool__pk", "entry__pool__pk", "entry__pool__name")
     for row in _rows(wrong, *names):
         what = f"it holds in {_name(row, 'hold__pool__')}"

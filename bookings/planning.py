@@ -30,7 +30,6 @@ from cartsite.refusals import Refusal
 from cartsite.versions import EDITED
 
 LIMIT = 400  # entries of one series
-STANDING = (Booking.Status.CONFIRMED, Booking.Status.ATTENDED)
 # What each entry of a series has from it.
 SHARED = ("title", "description", "kind", "price", "price_name", "tax_rate", "max_per_order", "max_per_person")
 TIMES = ("starts_at", "ends_at")
@@ -136,7 +135,7 @@ def claims_on(entries: Iterable[Entry]) -> dict[int, Claims]:
     """What people have at each of these entries, by its primary key."""
     entries = list(entries)
     keys = [entry.pk for entry in entries]
-    sold = Booking.objects.filter(entry__in=keys, status__in=STANDING).values_list("entry").annotate(Count("pk"))
+    sold = Booking.objects.occupying().filter(entry__in=keys).values_list("entry").annotate(Count("pk"))
     # A booking's own hold has none of the three.
     holder = Coalesce("order_line__entry", "cart_item__entry", "waiter__entry")
     live = Hold.objects.live().filter(pool__in={entry.pool_id for entry in entries}, booking=None)

@@ -120,8 +120,7 @@ def with_guests(bookings: QuerySet[Booking]) -> QuerySet[Booking]:
 
 def is_told(booking: Booking) -> bool:
     """Whether something is asked about a place that stands (of a booking with its guests)."""
-    stands = booking.status not in (Booking.Status.CANCELLED, Booking.Status.MOVED)
-    return stands and (booking.entry.calendar.ask_names or booking.has_questions)  # type: ignore[attr-defined]
+    return not booking.is_lost and (booking.entry.calendar.ask_names or booking.has_questions)  # type: ignore[attr-defined]
 
 
 def can_change(booking: Booking) -> bool:

@@ -16,9 +16,6 @@ from bookings.models import Booking, Entry
 from orders.models import LineFact, Order, OrderLine
 from orders.tickets import Ticket
 
-# A place that was called off, or is somewhere else now.
-GONE = (Booking.Status.CANCELLED, Booking.Status.MOVED)
-
 
 @dataclass(frozen=True)
 class _Visit:
@@ -78,7 +75,7 @@ def _visits_of_line(line: Any) -> list[_Visit]:
         _Visit(
             line,
             entry,
-            [] if entry.cancelled_at else [b.code for b in bookings if b.entry_id == pk and b.status not in GONE],
+            [] if entry.cancelled_at else [b.code for b in bookings if b.entry_id == pk and not b.is_lost],
             line.called_off + moves + entry.sequence + bool(entry.cancelled_at),
         )
         for pk, entry in entries.items()

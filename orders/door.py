@@ -22,8 +22,6 @@ CODE_LENGTH = 10
 LONGEST_TYPED = 40
 # On its day, and so long before it begins, an entry's tickets let people in without a question.
 OPENS_BEFORE = timedelta(hours=3)
-# A place that was called off, or is somewhere else now.
-GONE = (Booking.Status.CANCELLED, Booking.Status.MOVED)
 # Who may take things back whenever they like: whoever looks after orders.
 LATE_PERMISSION = "orders.change_order"
 
@@ -113,7 +111,7 @@ def _try(scan: Scan, booking: Booking, *, even_early: bool) -> Scan.Outcome:
     """Let in whoever has this place, if it stands, is for the scan's entry, and its door is open."""
     order = services.lock(booking.order_line.order_id)
     booking = Booking.objects.select_related("entry__calendar", "order_line").get(pk=booking.pk)
-    if booking.status in GONE or booking.entry.cancelled_at or not order.is_sold:
+    if booking.is_lost or booking.entry.cancelled_at or not order.is_sold:
         return Scan.Outcome.GONE
     if booking.entry_id != scan.entry_id:
         return Scan.Outcome.OTHER_ENTRY

@@ -8,7 +8,7 @@ from django.db.models.functions import Coalesce, Lower, NullIf
 
 from bookings.models import Booking, Entry, Scan
 from orders.access import read_number
-from orders.door import GONE, read_code
+from orders.door import read_code
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Counts:
 
 
 def standing_at(entry: Entry) -> QuerySet[Booking]:
-    """The places at an entry that were neither called off nor moved."""
-    return Booking.objects.filter(entry=entry).exclude(status__in=GONE)
+    """The places at an entry that were neither cancelled nor exchanged for another date."""
+    return Booking.objects.occupying().filter(entry=entry)
 
 
 def count_people(entry: Entry) -> Counts:

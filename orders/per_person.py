@@ -16,8 +16,6 @@ from cart.models import Cart, CartItem
 from cartsite.models import User
 from orders.models import Order, OrderLine
 
-STANDING = (Booking.Status.CONFIRMED, Booking.Status.ATTENDED, Booking.Status.NO_SHOW)
-
 
 def hold_still(cart: QuerySet[Cart], user: User | None, email: str) -> set[int]:
     """Nobody else orders for this person at the cart's limited entries until the transaction ends; those entries' keys.
@@ -70,12 +68,10 @@ def _say_most(entry: Entry) -> str:
 
 def _count_places(entries: set[int], user: User | None, email: str) -> Counter[int]:
     """How many places at each of these entries the person has, or is about to pay. Cancelled ones do not count."""
-    sold = Booking.objects.filter(_of_person("order_line__order__", user, email), entry__in=entries)
+    sold = Booking.objects.occupying().filter(_of_person("order_line__order__", user, email), entry__in=entries)
     unpaid = OrderLine.objects.filter(_of_person("order__", user, email), entry__in=entries)
     rows = [
-        *sold.filter(status__in=STANDING).values_list(
-            "entry_id", "order_line__order__contact__email", "order_line__order__user_id", Value(1)
-        ),
+        *sold.values_list("entry_id", "order_line__order__contact__email", "order_line__order__user_id", Value(1)),
         *unpaid.filter(order__status=Order.Status.AWAITING_PAYMENT).values_list(
             "entry_id", "order__contact__email", "order__user_id", "quantity"
         ),

@@ -5,13 +5,11 @@ from uuid import UUID
 
 import segno
 from django.conf import settings
-from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
-from bookings.models import Booking, Entry
-from orders.door import GONE
+from bookings.models import Booking, BookingQuerySet, Entry
 from orders.guest_list import price_name
 from orders.models import Order
 
@@ -38,7 +36,7 @@ class Ticket:
     @property
     def is_valid(self) -> bool:
         """Whether it lets somebody in, or has done so: only then is there anything to scan."""
-        return self.booking.status not in GONE and self.entry.cancelled_at is None
+        return not self.booking.is_lost and self.entry.cancelled_at is None
 
     @property
     def moved_to(self) -> Booking | None:
@@ -72,7 +70,7 @@ def draw(code: str, name: str) -> SafeString:
 
 def of_order(order: Order) -> list[Ticket]:
     """A ticket for every place of the order that stands, the soonest first."""
-    standing = _loaded().filter(order_line__order=order, entry__cancelled_at=None).exclude(status__in=GONE)
+    standing = _loaded().filter(order_line__order=order, entry__cancelled_at=None).occupying()
     return [_ticket(booking) for booking in standing.order_by("entry__starts_at", "entry", "pk")]
 
 
@@ -82,7 +80,7 @@ def of_booking(uuid: UUID) -> Ticket | None:
     return _ticket(booking) if booking else None
 
 
-def _loaded() -> QuerySet[Booking]:
+def _loaded() -> BookingQuerySet:
     return Booking.objects.select_related(
         "entry__calendar", "order_line__price_kind", "order_line__order", "attendee", "moved_to", "moving_to"
     )

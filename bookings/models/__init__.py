@@ -11,7 +11,7 @@ from bookings.models.calendars import (
     Series,
     check_time_zone,
 )
-from bookings.models.places import CODE_ALPHABET, Booking, Scan, new_booking_code
+from bookings.models.places import CODE_ALPHABET, Booking, BookingQuerySet, Scan, new_booking_code
 from bookings.models.pools import Hold, HoldQuerySet, Pool
 from bookings.models.waiting import Waiter, WaiterQuerySet
 
@@ -20,6 +20,7 @@ __all__ = [
     "Answer",
     "Attendee",
     "Booking",
+    "BookingQuerySet",
     "Calendar",
     "Entry",
     "EntryKind",

@@ -2,6 +2,7 @@
 
 import uuid
 from decimal import Decimal
+from typing import Self
 
 from django.conf import settings
 from django.db import models
@@ -20,6 +21,12 @@ def new_booking_code() -> str:
     return get_random_string(10, CODE_ALPHABET)
 
 
+class BookingQuerySet(models.QuerySet["Booking"]):
+    def occupying(self) -> Self:
+        """The places that somebody has or had: neither cancelled nor exchanged for another date."""
+        return self.filter(status__in=Booking.OCCUPYING)
+
+
 class Booking(models.Model):
     """One sold place, with a code that can be checked in."""
 
@@ -29,6 +36,9 @@ class Booking(models.Model):
         NO_SHOW = "no_show", _("Did not come")
         CANCELLED = "cancelled", _("Cancelled")
         MOVED = "moved", _("Moved")
+
+    OCCUPYING = (Status.CONFIRMED, Status.ATTENDED, Status.NO_SHOW)
+    LOST = (Status.CANCELLED, Status.MOVED)
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     code = models.CharField(max_length=10, unique=True, default=new_booking_code, editable=False)
@@ -51,11 +61,18 @@ class Booking(models.Model):
     free_until = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = BookingQuerySet.as_manager()
+
     class Meta:
         indexes = [models.Index(fields=["entry", "status"], name="booking_by_entry_and_status")]
 
     def __str__(self) -> str:
         return self.code
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the place was cancelled, or exchanged for another date."""
+        return self.status in self.LOST
 
 
 class Scan(models.Model):

@@ -108,13 +108,12 @@ class Answer:
 def doors(request: HttpRequest) -> HttpResponse:
     """The entries of today and of the next days, soonest first, with how many are in."""
     now = timezone.now()
-    standing = ~Q(bookings__status__in=doors_.GONE)
     entries = (
         Entry.objects.listed()
         .filter(cancelled_at=None, ends_at__gt=now - OVER_FOR, starts_at__lt=now + AHEAD)
         .annotate(
             inside=Count("bookings", filter=Q(bookings__status=Booking.Status.ATTENDED)),
-            every=Count("bookings", filter=standing & Q(bookings__isnull=False)),
+            every=Count("bookings", filter=Q(bookings__status__in=Booking.OCCUPYING)),
         )
         .order_by("starts_at", "pk")
     )
