@@ -14,9 +14,9 @@ from bookings.models import Booking, Entry, Pool, Scan, Waiter
 from cart import services as carts
 from cart.offers import take_offer
 from cartsite.models import Message
+from cartsite.refusals import Refusal
 from orders import door, mail
 from orders.models import LineFact, Order
-from orders.moving import CannotMove
 from orders.placing import place
 from orders.quoting import Choices, make_quote
 from orders.rescheduling import reschedule
@@ -88,7 +88,7 @@ class Move(Booked):
     def people(self) -> None:
         """They click again, and once more."""
         for _click in range(2):
-            with suppress(CannotMove):
+            with suppress(Refusal):
                 self.act()
 
     def check(self) -> None:

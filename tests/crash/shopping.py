@@ -10,12 +10,13 @@ from bookings.models import Booking, Entry, Pool
 from cart import services as carts
 from cart.models import Cart, CartMerge, Product
 from cartsite.models import Message, User
+from cartsite.refusals import Refusal
 from orders import mail
 from orders.models import LineFact, Order
 from orders.placing import place
 from orders.quoting import Choices, make_quote
 from payments import cancelling, settling, starting
-from payments.cancelling import CannotCancel, Plan
+from payments.cancelling import Plan
 from payments.models import Refund
 from tests.cart.baskets import lines_of, saved_in
 from tests.crash.aftermath import open_cases, refunds_at_sumup, statuses
@@ -147,7 +148,7 @@ class CallOff(Place):
     def people(self) -> None:
         """They click again, and once more."""
         for _click in range(2):
-            with suppress(CannotCancel):
+            with suppress(Refusal):
                 self.act()
 
     def check(self) -> None:
