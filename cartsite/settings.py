@@ -421,7 +421,8 @@ for pair in read(env.list, "INTERNAL_API_TOKENS", default=[]):
 # --- Language, time, mail, files ------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en-gb"
-USE_I18N = True
+# There is no catalogue yet, so that every lookup would cost something and give nothing.
+USE_I18N = False
 USE_TZ = True
 TIME_ZONE = read(env.str, "TIME_ZONE", default="Europe/London")
 check("TIME_ZONE", TIME_ZONE in zoneinfo.available_timezones(), f"{TIME_ZONE} is not an IANA time zone")
