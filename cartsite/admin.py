@@ -28,7 +28,6 @@ from cartsite.models import Case, Message, Suppression, User, kind_of
 from cartsite.reauthentication import require_recent_sign_in
 from cartsite.refusals import Conflict
 from cartsite.staff_actions import Refused, RowPreview, StaffAction, confirm
-from cartsite.templatetags.shop import in_words
 from orders import privacy
 from orders.access import read_number
 from orders.models import Order
@@ -240,7 +239,7 @@ class StandingFilter(RadioFilter):
 
 @admin.register(Case)
 class CaseAdmin(RecordAdmin):
-    list_display = ["kind", "what", "stake", "age", "shown_status", "snoozed_until"]
+    list_display = ["kind", "what", "at_stake", "age", "shown_status", "snoozed_until"]
     list_filter = [StandingFilter, "kind", "opened_at"]
     search_fields = ["what_happened", "=subject_uuid", "note"]
     ordering = ["status", "opened_at"]
@@ -257,10 +256,6 @@ class CaseAdmin(RecordAdmin):
     @admin.display(description=_("what happened"))
     def what(self, case: Case) -> str:
         return truncatechars(case.what_happened, 120)
-
-    @admin.display(description=_("at stake"), ordering="at_stake")
-    def stake(self, case: Case) -> str:
-        return "-" if case.at_stake is None else in_words(case.at_stake)
 
     @admin.display(description=_("age"), ordering="opened_at")
     def age(self, case: Case) -> str:

@@ -1,6 +1,6 @@
 """What all pages of the back office share: records are read, and steps are taken through services."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, ClassVar, TypeVar
@@ -12,6 +12,7 @@ from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import BadRequest, FieldDoesNotExist, PermissionDenied, ValidationError
 from django.db.models import CharField, DecimalField, ForeignKey, Model, QuerySet, TextField
 from django.db.models.constants import LOOKUP_SEP
@@ -30,6 +31,7 @@ from cartsite.dead_ends import unlink_dead_ends
 from cartsite.http import read_key
 from cartsite.models import User
 from cartsite.plain_text import check_line, check_note
+from cartsite.templatetags.shop import in_words
 
 Row = TypeVar("Row", bound=Model)
 
@@ -93,6 +95,41 @@ def is_money(model: type[Model], name: str) -> bool:
     except FieldDoesNotExist:
         return False
     return isinstance(field, DecimalField) and (field.max_digits or 0) >= MONEY_DIGITS and name != "value"
+
+
+@cache  # Django compares columns by identity
+def _show_money(model: type[Model], name: str) -> Callable[[Model], str]:
+    """A column that shows an amount in the row's currency, or in the shop's if the row names none."""
+
+    @admin.display(description=model._meta.get_field(name).verbose_name, ordering=name)  # type: ignore[union-attr]
+    def shown(row: Model) -> str:
+        amount = getattr(row, name)
+        return "-" if amount is None else in_words(amount, getattr(row, "currency", ""))
+
+    shown.__name__ = name
+    return shown
+
+
+def with_currency(model: type[Model], columns: Iterable[Any], only: Collection[Any] | None = None) -> list[Any]:
+    """Columns, or fields of which some stand side by side in a list, with amounts (or `only` these) as `£1,234.50`."""
+    shown: list[Any] = []
+    for each in columns:
+        if isinstance(each, (list, tuple)):
+            shown.append(tuple(with_currency(model, each, only)))
+            continue
+        is_shown = isinstance(each, str) and is_money(model, each) and (only is None or each in only)
+        shown.append(_show_money(model, each) if is_shown else each)
+    return shown
+
+
+def _read_with_currency(part: Any, model: type[Model], *, is_only_read: bool) -> None:
+    """Show the amounts of a form, or of the rows below it, with their currency where nobody can type them."""
+    read = flatten_fieldsets(part.fieldsets) if is_only_read else part.readonly_fields
+    part.fieldsets = [
+        (name, {**options, "fields": with_currency(model, options["fields"], only=read)})
+        for name, options in part.fieldsets
+    ]
+    part.readonly_fields = with_currency(model, part.readonly_fields)
 
 
 def path_of(row: Model) -> str:
@@ -253,8 +290,12 @@ class GuardedAdmin(DiscreetMixin, PlainTextMixin, ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         return unlink_dead_ends(request, super().changelist_view(request, extra_context))
 
-    def render_change_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return unlink_dead_ends(request, super().render_change_form(request, *args, **kwargs))
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        _read_with_currency(context["adminform"], self.model, is_only_read=False)
+        for rows in context["inline_admin_formsets"]:
+            may_type = rows.has_change_permission or rows.has_add_permission
+            _read_with_currency(rows, rows.opts.model, is_only_read=not may_type)
+        return unlink_dead_ends(request, super().render_change_form(request, context, *args, **kwargs))
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> Any:
         """Say on a page of its own that there is no such row; Django would lead to its first page."""
@@ -281,7 +322,7 @@ class GuardedAdmin(DiscreetMixin, PlainTextMixin, ModelAdmin):
         return offered
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return self.show_discreetly(request, super().get_list_display(request))
+        return with_currency(self.model, self.show_discreetly(request, super().get_list_display(request)))
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         return [path for path in super().get_search_fields(request) if self._may_follow(request, path)]

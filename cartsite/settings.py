@@ -424,6 +424,7 @@ LANGUAGE_CODE = "en-gb"
 # There is no catalogue yet, so that every lookup would cost something and give nothing.
 USE_I18N = False
 USE_TZ = True
+FORMAT_MODULE_PATH = "cartsite.formats"
 TIME_ZONE = read(env.str, "TIME_ZONE", default="Europe/London")
 check("TIME_ZONE", TIME_ZONE in zoneinfo.available_timezones(), f"{TIME_ZONE} is not an IANA time zone")
 

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from bookings.models import Entry, Hold, PriceKind
 from cart.models import Cart, Product, Stall
 from cartsite.models import User
+from cartsite.templatetags.shop import in_words
 from orders.offers import CollectionSlot, DeliveryZone, Voucher
 
 # No vowels (so no words), and nothing that looks or sounds like another.
@@ -357,7 +358,7 @@ class LineAllocation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount} to {self.stall_id}"
+        return f"{in_words(self.amount)} to {self.stall}"
 
 
 class LineFact(models.Model):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
@@ -57,7 +58,7 @@ def read_transaction_code(typed: str) -> str:
 
 class MovementInline(RecordInline):
     model = Movement
-    fields = ["kind", "amount", "currency", "sumup_id", "happened_at"]
+    fields = ["kind", "amount", "sumup_id", "happened_at"]
 
 
 class ShareInline(RecordInline):
@@ -70,7 +71,7 @@ class ShareInline(RecordInline):
 
 @admin.register(Payment)
 class PaymentAdmin(RecordAdmin):
-    list_display = ["order", "status", "amount", "currency", "created_at", "next_look_at"]
+    list_display = ["order", "status", "amount", "created_at", "next_look_at"]
     list_select_related = ["order"]
     list_filter = ["status", "created_at"]
     search_fields = ["order__number", "reference", "checkout_id", "transaction_code"]
@@ -91,7 +92,7 @@ class PaymentAdmin(RecordAdmin):
 
 @admin.register(Movement)
 class MovementAdmin(RecordAdmin):
-    list_display = ["happened_at", "kind", "amount", "currency", "order", "sumup_id"]
+    list_display = ["happened_at", "kind", "amount", "order", "sumup_id"]
     list_select_related = ["order"]
     list_filter = ["kind", "happened_at"]
     search_fields = ["order__number", "sumup_id", "payment__reference"]
@@ -153,7 +154,7 @@ class BatchFilter(admin.SimpleListFilter):
 
 @admin.register(Refund)
 class RefundAdmin(RecordAdmin):
-    list_display = ["shown_amount", "shown_status", "order", "reason", "age", "requested_by"]
+    list_display = ["amount", "shown_status", "order", "reason", "age", "requested_by"]
     list_select_related = ["order", "requested_by"]
     list_filter = [WaitingFilter, BatchFilter, "status", "method", "requested_at"]
     search_fields = ["order__number", "reason", "transaction_id", "payment__reference"]
@@ -162,10 +163,6 @@ class RefundAdmin(RecordAdmin):
     exclude = ["seen_events", "leased_until", "looks"]
     change_form_outer_before_template = "admin/payments/refund/steps.html"
     actions = ["approve", "turn_down", "ask_sumup", "retry", "give_up"]
-
-    @admin.display(description=_("amount"), ordering="amount")
-    def shown_amount(self, refund: Refund) -> str:
-        return in_words(refund.amount, refund.currency)
 
     @display(
         description=_("status"),
@@ -350,7 +347,7 @@ def _steps_of(refund: Refund) -> list[str]:
 
 @admin.register(Stray)
 class StrayAdmin(RecordAdmin):
-    list_display = ["happened_at", "shown_amount", "transaction_code", "found_at", "payment", "case"]
+    list_display = ["happened_at", "amount", "transaction_code", "found_at", "payment", "case"]
     list_select_related = ["payment"]
     list_filter = ["happened_at"]
     search_fields = ["transaction_id", "transaction_code", "payment__order__number"]
@@ -362,10 +359,6 @@ class StrayAdmin(RecordAdmin):
         cases = Case.objects.filter(subject_uuid=OuterRef("uuid")).order_by("-opened_at")
         return super().get_queryset(request).annotate(case_pk=Subquery(cases.values("pk")[:1]))
 
-    @admin.display(description=_("amount"), ordering="amount")
-    def shown_amount(self, stray: Stray) -> str:
-        return in_words(stray.amount, stray.currency)
-
     @admin.display(description=_("case"))
     def case(self, stray: Any) -> str:
         return link_to_case(stray.case_pk, _now("To its case"))
@@ -373,7 +366,7 @@ class StrayAdmin(RecordAdmin):
 
 class TakingInline(RecordInline):
     model = Taking
-    fields = ["happened_at", "kind", "amount", "currency", "transaction_code"]
+    fields = ["happened_at", "kind", "amount", "transaction_code"]
 
 
 @admin.register(TakingsDay)
@@ -386,7 +379,7 @@ class TakingsDayAdmin(RecordAdmin):
 
 @admin.register(Taking)
 class TakingAdmin(RecordAdmin):
-    list_display = ["happened_at", "kind", "amount", "currency", "transaction_code"]
+    list_display = ["happened_at", "kind", "amount", "transaction_code"]
     list_filter = ["kind", "happened_at"]
     search_fields = ["transaction_id", "transaction_code", "sumup_id"]
     ordering = ["-happened_at", "-pk"]
@@ -418,7 +411,7 @@ class DayForm(forms.Form):
 
 class FindingInline(RecordInline):
     model = Finding
-    fields = ["kind", "transaction_id", "ours", "theirs", "its_case"]  # what it says is its name, above it
+    fields = ["kind", "transaction_id", "our_sum", "their_sum", "its_case"]  # what it says is its name, above it
     per_page = 50
     show_change_link = False
     tab = False
@@ -427,6 +420,14 @@ class FindingInline(RecordInline):
         """The unexplained ones first."""
         found = super().get_queryset(request).select_related("case")
         return found.order_by(F("case").asc(nulls_first=True), "pk")
+
+    @admin.display(description=_("ours"))
+    def our_sum(self, finding: Finding) -> str:
+        return in_words(finding.sign * finding.ours)
+
+    @admin.display(description=_("theirs"))
+    def their_sum(self, finding: Finding) -> str:
+        return in_words(finding.sign * finding.theirs)
 
     @admin.display(description=_("case"))
     def its_case(self, finding: Finding) -> str:
@@ -514,11 +515,11 @@ class DailyCloseAdmin(RecordAdmin):
         try:
             close = closing.close_day(day, stop_at=timezone.now() + PATIENCE)
         except steps.REFUSALS as refusal:
-            self.message_user(request, f"{day}: {steps.in_words(refusal)}", messages.ERROR)
+            self.message_user(request, f"{formats.date_format(day)}: {steps.in_words(refusal)}", messages.ERROR)
             return None
         log(request, close, "Closed now")
         level, said = CLOSED_AS[close.status]
-        self.message_user(request, said % {"day": day, "rows": close.rows_read}, level)
+        self.message_user(request, said % {"day": formats.date_format(day), "rows": close.rows_read}, level)
         return close
 
 
@@ -539,7 +540,7 @@ def _reopen(request: HttpRequest, close: DailyClose, note: str) -> str:
     if fresh.pk == close.pk:
         raise steps.Refused("It is not closed.")
     log(request, close, f"Reopened: {note}")
-    return f"{close.day} is open again; the worker closes it anew."
+    return f"{formats.date_format(close.day)} is open again; the worker closes it anew."
 
 
 REOPEN = StaffAction(
@@ -551,14 +552,19 @@ REOPEN = StaffAction(
 )
 
 
+def _figure(kept: dict[str, Any] | None, sign: int = 1) -> dict[str, str] | None:
+    """How many rows of a kind there are, and their sum in words; None where there are none."""
+    return kept and {"rows": str(kept["rows"]), "sum": in_words(sign * Decimal(kept["sum"]))}
+
+
 def _summary_of(close: DailyClose) -> dict[str, Any]:
     """The figures as rows, and the digest held against the books of now."""
     ours, theirs = close.figures.get("ours", {}), close.figures.get("theirs", {})
     taken = close.figures.get("takings", {})
     kinds = [kind for kind in Movement.Kind if kind in ours or kind in theirs]
     return {
-        "figures": [(kind.label, ours.get(kind), theirs.get(kind)) for kind in kinds],
-        "takings": [(kind.label, taken[kind]) for kind in Movement.Kind if kind in taken],
+        "figures": [(kind.label, _figure(ours.get(kind)), _figure(theirs.get(kind), kind.sign)) for kind in kinds],
+        "takings": [(kind.label, _figure(taken[kind])) for kind in Movement.Kind if kind in taken],
         "compared": [kind.label for kind in closing.COMPARED],
         "digest_holds": bool(close.digest) and closing.digest(close.day) == close.digest,
         "rounds": DailyClose.objects.filter(day=close.day).select_related("reopening__by").order_by("round"),

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from cartsite.models import Case, Subject, User, kind_of
 from cartsite.refusals import Refusal
+from cartsite.templatetags.shop import in_words
 from orders import services as orders
 from orders.access import read_number
 from orders.models import Order, OrderLine
@@ -131,7 +132,9 @@ def revive(case: Case, *, by: User, note: str) -> Order:
     order = orders.lock(_need_order(case).pk)
     money = ledger.money_of(order)
     if money.net < order.total:
-        raise CannotDo(_("Only %(net)s of %(total)s is here.") % {"net": money.net, "total": order.total})
+        raise CannotDo(
+            _("Only %(net)s of %(total)s is here.") % {"net": in_words(money.net), "total": in_words(order.total)}
+        )
     if not _confirm_after_all(order, by):
         raise CannotDo(_("There is no room or stock left for all of it, or its time is over."))
     _resolve(case, by, note)
@@ -201,7 +204,10 @@ def take_cash(order: Order, amount: Decimal, *, by: User) -> None:
     if order.is_cancelled_by_staff:
         raise CannotDo(_("Staff are cancelling this order: it takes no money any more."))
     if not order.is_awaiting_payment or not 0 < amount <= owed:
-        raise CannotDo(_("This order does not wait for that much money: %(owed)s is owed.") % {"owed": max(owed, 0)})
+        raise CannotDo(
+            _("This order does not wait for that much money: %(owed)s is owed.")
+            % {"owed": in_words(max(owed, Decimal(0)))}
+        )
     ledger.record_cash(order, amount)
     order.record("cash", cause="by hand", by=by, amount=str(amount))
     if amount == owed:  # a person decides here, so an earlier refund is no hindrance

@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 
 from cartsite.models import Case, Subject, User
 from cartsite.refusals import Refusal
+from cartsite.templatetags.shop import in_words
 from orders.models import in_sums, orders_are_tests
 from payments import events, history, payouts, sumup
 from payments.models import DailyClose, Finding, Movement, Payment, Reopening, Stray, Taking, TheirRow
@@ -281,8 +282,13 @@ def _of_the_day(close: DailyClose) -> dict[str, Any]:
 def _judge(close: DailyClose, difference: Difference) -> None:
     """Look at SumUp's own record of a transaction that differs: it matches after all, or a case explains it, or not."""
     _hold(close)
-    what = _("%(kind)s %(transaction)s: ours %(ours)s, SumUp's %(theirs)s %(currency)s")
-    what %= {**vars(difference), "transaction": difference.transaction_id}
+    kind = Movement.Kind(difference.kind)
+    what = _("%(kind)s %(transaction)s: ours %(ours)s, SumUp's %(theirs)s") % {
+        "kind": kind.label,
+        "transaction": difference.transaction_id,
+        "ours": in_words(kind.sign * difference.ours, difference.currency),
+        "theirs": in_words(kind.sign * difference.theirs, difference.currency),
+    }
     capture = history.find_capture(difference.transaction_id)
     if capture is None or capture.payment is None:
         case = _find_case_of_stray(difference) or _find_reason_of_taking(difference, what)

@@ -10,12 +10,13 @@ from urllib.parse import quote
 from django.conf import settings
 from django.db import models
 from django.db.models import Q, Sum
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.translation import gettext_lazy as _
 
 from bookings.models import Entry
 from cart.models import Stall
 from cartsite.models import Case, User
+from cartsite.templatetags.shop import in_words
 from orders.models import Order, OrderLine, in_sums, orders_are_tests
 
 
@@ -104,7 +105,7 @@ class Payment(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.currency} ({self.get_status_display()})"
+        return f"{in_words(self.amount, self.currency)} ({self.get_status_display()})"
 
     @property
     def is_live(self) -> bool:
@@ -238,7 +239,7 @@ class Refund(models.Model):
         permissions = [("approve_refund", "Can approve refunds, so that they are sent")]
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.currency} ({self.get_status_display()})"
+        return f"{in_words(self.amount, self.currency)} ({self.get_status_display()})"
 
     @property
     def is_alive(self) -> bool:
@@ -263,6 +264,11 @@ class Movement(models.Model):
         FEE = "fee", _("Fee")
         CASH = "cash", _("Cash")
         PAYOUT = "payout", _("Payout")
+
+        @property
+        def sign(self) -> int:
+            """What SumUp's amounts of this kind, which have no sign, are multiplied by to be as our books have them."""
+            return -1 if self in (Movement.Kind.REFUND, Movement.Kind.CHARGEBACK) else 1
 
     # Between the shopper and us; the others are between SumUp and us.
     SHOPPERS = (Kind.CAPTURE, Kind.REFUND, Kind.CHARGEBACK, Kind.CASH)
@@ -305,7 +311,7 @@ class Movement(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.amount} {self.currency}"
+        return f"{self.get_kind_display()} {in_words(self.amount, self.currency)}"
 
 
 class MovementShare(models.Model):
@@ -321,7 +327,7 @@ class MovementShare(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount} to {self.stall_id}"
+        return f"{in_words(self.amount)} to {self.stall}"
 
 
 class Stray(models.Model):
@@ -347,7 +353,7 @@ class Stray(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.currency} ({self.transaction_code or self.transaction_id})"
+        return f"{in_words(self.amount, self.currency)} ({self.transaction_code or self.transaction_id})"
 
 
 class TakingsDay(models.Model):
@@ -369,7 +375,7 @@ class TakingsDay(models.Model):
         ]
 
     def __str__(self) -> str:
-        return str(self.day)
+        return formats.date_format(self.day)
 
 
 class TakingQuerySet(models.QuerySet["Taking"]):
@@ -414,7 +420,7 @@ class Taking(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.amount} {self.currency}"
+        return f"{self.get_kind_display()} {in_words(self.amount, self.currency)}"
 
 
 class DailyClose(models.Model):
@@ -446,7 +452,7 @@ class DailyClose(models.Model):
         get_latest_by = ["day", "round"]
 
     def __str__(self) -> str:
-        return f"{self.day} ({self.get_status_display()})"
+        return f"{formats.date_format(self.day)} ({self.get_status_display()})"
 
 
 class Reopening(models.Model):
@@ -458,7 +464,7 @@ class Reopening(models.Model):
     note = models.CharField(max_length=300)
 
     def __str__(self) -> str:
-        return f"{self.close.day}: {self.note}"
+        return f"{formats.date_format(self.close.day)}: {self.note}"
 
 
 class TheirRow(models.Model):
@@ -501,6 +507,11 @@ class Finding(models.Model):
     @property
     def is_explained(self) -> bool:
         return self.case_id is not None
+
+    @property
+    def sign(self) -> int:
+        """Its amounts are positive: multiplied by this, they are as our books have them."""
+        return Movement.Kind(self.kind).sign
 
 
 class Reading(models.Model):

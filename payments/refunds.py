@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from cartsite.models import Case, User
 from cartsite.refusals import Refusal
+from cartsite.templatetags.shop import in_words
 from orders import services as orders
 from orders.models import Order, OrderLine
 from orders.worth import worth_of
@@ -77,7 +78,7 @@ def _check_amount(amount: Decimal, most: Decimal) -> None:
     if amount <= 0 or amount != amount.quantize(ledger.NOTHING):
         raise CannotRefund(_("A refund is at least one penny, in whole pennies."))
     if amount > most:
-        raise CannotRefund(_("At most %(most)s can go back here.") % {"most": most})
+        raise CannotRefund(_("At most %(most)s can go back here.") % {"most": in_words(most)})
 
 
 @transaction.atomic
@@ -94,7 +95,7 @@ def request_from_order(order: Order, wish: Wish) -> list[Refund]:
             asked.append(request(payment, replace(wish, amount=part)))
             left -= part
     if left > 0:
-        raise CannotRefund(_("%(left)s of it did not come by card: that goes back by hand.") % {"left": left})
+        raise CannotRefund(_("%(left)s of it did not come by card: that goes back by hand.") % {"left": in_words(left)})
     return asked
 
 

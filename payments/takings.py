@@ -10,7 +10,7 @@ from decimal import Decimal
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
 from cartsite.models import Case
@@ -23,7 +23,6 @@ READER = "POS"
 AT_A_READER = frozenset(
     {"", "NONE", "N/A", "CHIP", "CONTACTLESS", "MAGSTRIPE", "MAGSTRIPE_FALLBACK", "CONTACTLESS_MAGSTRIPE"}
 )
-SIGNS = {Movement.Kind.CAPTURE: 1, Movement.Kind.REFUND: -1, Movement.Kind.CHARGEBACK: -1}
 
 
 def may_be_taking(row: HistoryRow) -> bool:
@@ -48,7 +47,7 @@ def enter(row: HistoryRow, kind: Movement.Kind, sumup_id: str, named: Order | No
         sumup_id=sumup_id,
         transaction_id=row.transaction_id,
         transaction_code=row.transaction_code,
-        amount=SIGNS[kind] * row.amount,
+        amount=kind.sign * row.amount,
         currency=row.currency,
         happened_at=row.at,
     )
@@ -103,7 +102,7 @@ def _tell(day: TakingsDay, amount: Decimal) -> None:
     standing = Case.objects.unresolved().filter(kind=Case.Kind.TAKINGS).about(day)
     if not standing.update(at_stake=F("at_stake") + amount):
         said = _("Card readers of the same SumUp account took payments on %(day)s that belong to no order here.")
-        Case.open(Case.Kind.TAKINGS, day, said % {"day": day.day}, at_stake=amount)
+        Case.open(Case.Kind.TAKINGS, day, said % {"day": formats.date_format(day.day)}, at_stake=amount)
 
 
 # --- What SumUp kept and paid out -------------------------------------------------------------------------------------

@@ -222,7 +222,7 @@ class EntryAdmin(EntrySteps, AskingAdmin):
 
     @admin.display(description=_("starts (local)"), ordering="starts_at")
     def starts(self, entry: Entry) -> str:
-        return entry.local_start.strftime("%a %d %b %Y %H:%M %Z")
+        return wording.moment(entry.starts_at, entry.calendar.zone)
 
     @admin.display(description=_("ends (local)"))
     def ends(self, entry: Entry) -> str:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from bookings import capacity
+from bookings.admin import wording
 from bookings.admin.asking import ArchivableForm
 from bookings.models import Entry, Hold, Pool, Waiter
 from cartsite.backoffice import RecordAdmin, path_of
@@ -67,7 +68,9 @@ class PoolAdmin(EditedAdmin):
     def serves(self, pool: Pool) -> str:
         """The entries that take from it, soonest first, and whatever else does."""
         entries = list(Entry.objects.filter(pool=pool).select_related("calendar").order_by("starts_at")[:MOST_SHOWN])
-        links = [(path_of(entry), entry.title, f"{entry.local_start:%a %d %b %Y %H:%M %Z}") for entry in entries]
+        links = [
+            (path_of(entry), entry.title, wording.moment(entry.starts_at, entry.calendar.zone)) for entry in entries
+        ]
         if product := getattr(pool, "product", None):
             links.append((path_of(product), product.title, product.sku))
         return format_html_join("", '<p><a class="text-link" href="{}">{}</a> {}</p>', links)

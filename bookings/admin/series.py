@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import formats
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
@@ -81,7 +82,7 @@ class SeriesForm(ArchivableForm):
             self.add_error("last_day", _("It is before the first day."))
         skipped, extra = set(data.get("skipped_days") or []), set(data.get("extra_days") or [])
         if both := sorted(skipped & extra):
-            days = ", ".join(day.isoformat() for day in both)
+            days = ", ".join(formats.date_format(day) for day in both)
             self.add_error("extra_days", _("These days are skipped too: %(days)s") % {"days": days})
         if data.get("pool") and data.get("places") is not None:
             self.add_error("places", _("How many places are shared is said on the page of their pool: leave it empty."))

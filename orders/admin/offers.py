@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
@@ -18,6 +18,7 @@ from bookings import capacity
 from bookings.models import check_time_zone
 from cartsite.backoffice import RecordAdmin, log
 from cartsite.editing import EditedAdmin
+from cartsite.templatetags.shop import in_words
 from cartsite.versions import EDITED
 from orders import handover
 from orders.access import read_number
@@ -186,7 +187,7 @@ class CollectionSlotAdmin(CountedAdmin):
 
     @admin.display(description=_("when (there)"), ordering="starts_at")
     def window(self, slot: CollectionSlot) -> str:
-        return f"{slot.local_start:%a %d %b %Y %H:%M} - {slot.local_end:%H:%M %Z}"
+        return f"{formats.date_format(slot.local_start, 'D j M Y, H:i')} to {slot.local_end:%H:%M %Z}"
 
 
 @admin.register(DeliveryZone)
@@ -200,11 +201,34 @@ class DeliveryZoneAdmin(OfferAdmin):
 @admin.register(Voucher)
 class VoucherAdmin(CountedAdmin):
     form = VoucherForm
-    list_display = ["code", "title", "kind", "value", "stall", "minimum", "used", "limit", "valid_until", "archived_at"]
+    list_display = [
+        "code",
+        "title",
+        "kind",
+        "shown_value",
+        "stall",
+        "minimum",
+        "used",
+        "limit",
+        "valid_until",
+        "archived_at",
+    ]
     list_select_related = ["stall", "pool"]
     search_fields = ["code", "title", "stall__name"]
     list_filter = ["kind", "stall", "valid_until", "archived_at"]
     ordering = ["-pk"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """As the list has it for those who only read."""
+        fields = self.get_fields(request, obj)
+        if obj is not None and not self.has_change_permission(request, obj):
+            fields = ["shown_value" if name == "value" else name for name in fields]
+        return [(None, {"fields": fields})]
+
+    @admin.display(description=_("value"), ordering="value")
+    def shown_value(self, voucher: Voucher) -> str:
+        """An amount, or so many per cent."""
+        return f"{voucher.value:f}%" if voucher.kind == Voucher.Kind.PERCENT else in_words(voucher.value)
 
 
 @admin.register(DeliveryAddress)

@@ -26,12 +26,12 @@ from cartsite.backoffice import (
     read_address,
 )
 from cartsite.refusals import Conflict
-from cartsite.templatetags.shop import in_words
 from orders import privacy, services
 from orders.access import read_number
+from orders.admin.events import EventInline
 from orders.admin.goods import GoodsPage, list_open_goods
 from orders.admin.mail import RESEND, MailPages, list_mail
-from orders.models import DeliveryAddress, LineAllocation, LineFact, Order, OrderContact, OrderEvent, OrderLine
+from orders.models import DeliveryAddress, LineAllocation, LineFact, Order, OrderContact, OrderLine
 from payments import giving_back, ledger, sweeping
 from payments.desk import cancel_orders, money_states, order_money, steps
 from payments.desk.order_money import MoneyForm
@@ -57,12 +57,12 @@ class LineInline(RecordInline):
 
 class PaymentInline(RecordInline):
     model = Payment
-    fields = ["status", "amount", "currency", "reference", "valid_until", "created_at", "next_look_at"]
+    fields = ["status", "amount", "reference", "valid_until", "created_at", "next_look_at"]
 
 
 class RefundInline(RecordInline):
     model = Refund
-    fields = ["status", "amount", "currency", "method", "reason", "requested_at", "requested_by", "done_at"]
+    fields = ["status", "amount", "method", "reason", "requested_at", "requested_by", "done_at"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("requested_by")
@@ -70,17 +70,12 @@ class RefundInline(RecordInline):
 
 class MovementInline(RecordInline):
     model = Movement
-    fields = ["kind", "amount", "currency", "sumup_id", "happened_at"]
-
-
-class EventInline(RecordInline):
-    model = OrderEvent
-    fields = ["at", "kind", "cause", "by", "data"]
+    fields = ["kind", "amount", "sumup_id", "happened_at"]
 
 
 @admin.register(Order)
 class OrderAdmin(GoodsPage, MailPages, RecordAdmin):
-    list_display = ["number", "shown_status", "shown_total", "shown_money", "who", "placed_at", "closing_to"]
+    list_display = ["number", "shown_status", "total", "shown_money", "who", "placed_at", "closing_to"]
     list_filter = ["status", "placed_at", "closing_to", "is_test"]
     search_fields = ["number", "contact__name", "contact__email", "lines__title"]
     found_by = [("number", read_number), ("contact__email__iexact", read_address)]
@@ -117,10 +112,6 @@ class OrderAdmin(GoodsPage, MailPages, RecordAdmin):
     )
     def shown_status(self, order: Order) -> tuple[str, str]:
         return order.status, order.get_status_display()
-
-    @admin.display(description=_("total"), ordering="total")
-    def shown_total(self, order: Order) -> str:
-        return in_words(order.total, order.currency)
 
     @display(description=_("money"), label=money_states.COLOURS)
     def shown_money(self, order: Order) -> tuple[str, Any]:
@@ -348,14 +339,4 @@ class LineFactAdmin(RecordAdmin):
     list_filter = ["kind", "at"]
     search_fields = ["line__title", "line__order__number"]
     found_by = [("line__order__number", read_number)]
-    ordering = ["-pk"]
-
-
-@admin.register(OrderEvent)
-class OrderEventAdmin(RecordAdmin):
-    list_display = ["at", "order", "kind", "cause", "by"]
-    list_select_related = ["order", "by"]
-    list_filter = ["kind", "at"]
-    search_fields = ["order__number", "kind", "cause"]
-    found_by = [("order__number", read_number)]
     ordering = ["-pk"]

@@ -308,7 +308,7 @@ def _call_off(request: HttpRequest, order: Order, form: MoneyForm) -> None:
 
 def _refund(request: HttpRequest, order: Order, form: MoneyForm) -> None:
     if form.cleaned_data["amount"] > (most := free_for_card(order)):
-        raise refunds.CannotRefund(_("At most %(most)s can go back here.") % {"most": most})
+        raise refunds.CannotRefund(_("At most %(most)s can go back here.") % {"most": in_words(most)})
     _approve(request, form, refunds.request_from_order(order, _wish(request, form)))
 
 

@@ -27,7 +27,7 @@ def test_a_chosen_day_is_closed(staff_client: Client, traded: Payment) -> None:
     close = DailyClose.objects.get()
     assert (close.day, close.status) == (DAY, "closed")
     assert answer["Location"] == page_of(close)
-    assert said(answer) == ["2026-06-17 is closed: everything is matched or explained."]
+    assert said(answer) == ["17 Jun 2026 is closed: everything is matched or explained."]
     assert logged(close) == ["Closed now"]
 
 
@@ -98,7 +98,7 @@ def test_a_red_day_can_be_closed_from_its_page_once_all_is_explained(
 def test_a_day_shows_its_figures_and_that_its_digest_holds(staff_client: Client, closed: DailyClose) -> None:
     page = text_of(staff_client.get(page_of(closed)))
 
-    assert "Payment 1 76.50 1 76.50" in page
+    assert "Payment 1 £76.50 1 £76.50" in page
     assert "Matched: 1. Explained: 0. Unexplained: 0." in page
     assert f"Digest: {closed.digest} holds" in page
 
@@ -141,7 +141,7 @@ def test_reopening_needs_a_note_and_stays_on_record(staff_client: Client, staff:
     fresh_round = DailyClose.objects.get(round=2)
     assert "What it was closed with stays on record." in text_of(page)
     assert (closed.reopening.by, closed.reopening.note) == (staff, "A refund was missing.")
-    assert said(answer) == ["2026-06-17 is open again; the worker closes it anew."]
+    assert said(answer) == ["17 Jun 2026 is open again; the worker closes it anew."]
     assert logged(closed) == ["Reopened: A refund was missing."]
     shown = text_of(staff_client.get(page_of(closed)))
     assert "by Ada Shopper: A refund was missing." in shown
@@ -154,7 +154,7 @@ def test_only_a_closed_day_is_reopened(staff_client: Client, traded: Payment) ->
 
     answer = act(staff_client, red, "reopen", note="A test.")
 
-    assert said(answer) == ["2026-06-17 (Something is unexplained): It is not closed."]
+    assert said(answer) == ["17 Jun 2026 (Something is unexplained): It is not closed."]
     assert (DailyClose.objects.count(), logged(red)) == (1, [])
 
 

@@ -26,7 +26,7 @@ def test_it_says_what_waits(staff_client: Client, paid: Payment) -> None:
 
     assert "1 Overpaid , £10.00 , oldest 0 minutes" in page
     assert "Refunds waiting for approval 1 , £5.00" in page
-    assert "Last closed day: Wednesday 17 June 2026" in page
+    assert "Last closed day: 17 Jun 2026" in page
     assert "1 day has something unexplained." in page
 
 

@@ -60,7 +60,7 @@ def test_a_windows_times_are_those_of_the_clock_where_it_is(staff_client: Client
     assert slot.orders_close_at == datetime(2031, 7, 4, 16, 0, tzinfo=UTC)
     page = staff_client.get(f"{SLOT}{slot.pk}/change/").content.decode()
     assert 'value="10:00:00"' in page
-    assert "Sat 05 Jul 2031 10:00 - 13:00 CEST" in staff_client.get(SLOT).content.decode()
+    assert "Sat 5 Jul 2031, 10:00 to 13:00 CEST" in staff_client.get(SLOT).content.decode()
 
 
 def test_saving_a_window_unchanged_moves_nothing(staff_client: Client) -> None:

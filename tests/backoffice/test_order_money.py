@@ -189,7 +189,7 @@ def test_cash_confirms_an_order_once_nothing_is_owed(staff_client: Client, order
 def test_too_much_cash_is_refused(staff_client: Client, order: Order) -> None:
     page = ask_way(staff_client, order, "cash", amount="80.00")
 
-    assert "This order does not wait for that much money: 76.50 is owed." in text_of(page)
+    assert "This order does not wait for that much money: £76.50 is owed." in text_of(page)
     assert not Movement.objects.exists()
 
 

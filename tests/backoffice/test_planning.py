@@ -701,10 +701,10 @@ def test_the_list_shows_what_is_coming_on_the_local_clock(staff_client: Client, 
         july = text_of(staff_client.get(list_of(Entry), {"when": "2026-07"}))
         odd = staff_client.get(list_of(Entry), {"when": "soon"})
 
-    assert "Wed 17 Jun 2026 18:00 BST" in coming
+    assert "Wed 17 Jun 2026, 18:00 BST" in coming
     assert "0 / 10" in coming
     assert "Wed 03 Jun" not in coming
-    assert "Wed 03 Jun 2026 18:00 BST" in past
+    assert "Wed 3 Jun 2026, 18:00 BST" in past
     assert "Wed 17" not in july
     assert odd.status_code == 200
 
@@ -768,7 +768,7 @@ def test_a_pools_page_shows_what_it_serves_and_who_has_it(
 
     shown = text_of(staff_client.get(page_of(entry.pool)))
 
-    assert "Pottery evening Wed 10 Jun 2026 18:00 BST" in shown
+    assert "Pottery evening Wed 10 Jun 2026, 18:00 BST" in shown
     assert "Sold places: 2" in shown
     assert "In baskets: 3" in shown
     assert "1 waiting, for 4 places" in shown
@@ -796,7 +796,7 @@ def test_who_only_reads_an_entry_sees_its_own_clock_and_its_places(hire: Callabl
 
     shown = text_of(hire("bookings.view_entry").get(page_of(tasting)))
 
-    assert "Wed 10 Jun 2026 18:00 CEST" in shown
+    assert "Wed 10 Jun 2026, 18:00 CEST" in shown
     assert "Wed 10 Jun 2026, 21:00 CEST" in shown
     assert "0 / 9" in shown
     assert "at once" in shown

@@ -101,7 +101,7 @@ def test_what_is_explained_is_named(sumup: Simulator, day_is_over: None) -> None
     said = run()
 
     assert "1 matched, 1 explained, 0 unexplained" in said
-    assert "  Unknown money: capture t1: ours 0, SumUp's 5.00 GBP\n" in said
+    assert "  Unknown money: Payment t1: ours £0.00, SumUp's £5.00\n" in said
 
 
 def test_what_is_unexplained_is_named_and_ends_it_with_an_error(day_is_over: None, wire: Wire, staff: Any) -> None:
@@ -112,7 +112,7 @@ def test_what_is_unexplained_is_named_and_ends_it_with_an_error(day_is_over: Non
         run(out=out)
     casework.accept(Case.objects.unresolved().get(), by=staff, note="seen")
 
-    assert "  UNEXPLAINED: capture " in out.getvalue()
+    assert "  UNEXPLAINED: Payment " in out.getvalue()
     assert "1 explained, 0 unexplained" in run()
 
 
