@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.html import format_html
@@ -238,8 +239,14 @@ class EntryAdmin(EntrySteps, AskingAdmin):
 
     @admin.display(description=_("taken"))
     def places_taken(self, entry: Entry) -> str:
-        wanted = entry.pool.wanted
-        return f"{entry.pool.taken} / {_now('any') if wanted is None else wanted}"
+        """How many places are taken, of how many; said in colour and in words where that is too many."""
+        pool = entry.pool
+        if pool.wanted is None:
+            return f"{pool.taken} / {_now('any')}"
+        said = f"{pool.taken} / {pool.wanted}"
+        if pool.taken <= pool.wanted:
+            return said
+        return render_to_string("unfold/helpers/label.html", {"text": f"{said}, {_now('oversold')}", "type": "danger"})
 
     @admin.display(description=_("pool"))
     def pool_page(self, entry: Entry) -> str:

@@ -8,16 +8,18 @@ import pytest
 from django.db.models import Model
 from django.test import Client
 
+from bookings import capacity
+from bookings.models import Entry
 from cart.models import Product
 from cartsite.models import Case, User
 from orders.models import Order
 from payments import casework, events, ledger, refunds, settling, starting
 from payments.desk import money_states
-from payments.models import DailyClose, Finding, Movement, Payment, Refund, Stray
+from payments.models import DailyClose, Finding, Movement, Payment, Refund, RefundBatch, Stray
 from payments.refunds import Wish
 from payments.simulator import Simulator
 from payments.sumup import get_transaction
-from tests.backoffice.desk import act, count_queries, list_of, page_of, wish_for
+from tests.backoffice.desk import act, count_queries, list_of, page_of, text_of, wish_for
 from tests.orders.acts import all_rows
 from tests.payments.money import transaction_of
 from tests.payments.records import fresh
@@ -149,3 +151,16 @@ def test_an_action_on_what_can_be_no_row_is_refused_in_words(staff_client: Clien
 
     assert answer.status_code == 400
     assert all_rows() == before
+
+
+def test_the_list_of_entries_says_which_are_oversold(staff_client: Client, sold: Order, workshop: Entry) -> None:
+    capacity.set_capacity(workshop.pool, 1)
+
+    assert "2 / 1, oversold" in text_of(staff_client.get(list_of(Entry)))
+
+
+def test_a_batch_of_which_nothing_is_done_has_no_bar(staff_client: Client, batch: RefundBatch) -> None:
+    page = staff_client.get(page_of(batch)).content.decode()
+
+    assert "0 of 1 refunds are done" in page
+    assert "<progress" not in page
