@@ -142,6 +142,7 @@ MIDDLEWARE = [
     "cartsite.siblings.guard_siblings",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",  # which pads each page at random, so that its length tells no secret
     "csp.middleware.CSPMiddleware",
     "cartsite.middleware.allow_admin_scripts",
     "django.contrib.sessions.middleware.SessionMiddleware",
