@@ -429,5 +429,5 @@ def test_a_week_says_in_few_words_that_more_may_come_back(bakehouse: Calendar) -
 
         week = " ".join(strip_tags(get("/calendars/bakehouse/", view="week")).split())
 
-    assert "4 places left. 1 more held for others." in week
+    assert "4 places left. 1 more in baskets." in week
     assert "may come back" not in week
