@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from time_machine import Traveller, travel
 from bookings import capacity
 from bookings.models import Entry, Pool, PriceKind
 from cart.models import Product, Stall
+from cartsite.celery import app
 from cartsite.models import User
 from orders.offers import CollectionSlot, DeliveryZone, Voucher
 from payments import history, sumup
@@ -204,7 +206,9 @@ class World:
 
     def ask_soon(self, apply_async: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """What the shop wants done soon waits for a worker, who may never come."""
-        self.soon.append((apply_async.__self__, args))  # type: ignore[attr-defined]
+        by_name = isinstance(apply_async, partial)
+        task = app.tasks[apply_async.args[0]] if by_name else apply_async.__self__  # type: ignore[attr-defined]
+        self.soon.append((task, args))
 
     def work(self) -> None:
         """A worker does all that was asked for."""
