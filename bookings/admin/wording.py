@@ -161,7 +161,7 @@ def describe_clocks(around: Iterable[AroundChange], zone: ZoneInfo) -> list[dict
 def describe_clock_change(change: ClockChange) -> str:
     """When the clocks change, and what they do."""
     told = {
-        "day": formats.date_format(change.shown_before, "l j F Y"),
+        "day": formats.date_format(change.shown_before, "D j M Y"),
         "from": f"{change.shown_before:%H:%M}",
         "to": f"{change.shown_after:%H:%M}",
         "minutes": change.minutes,

@@ -174,10 +174,10 @@ def test_the_preview_shows_the_next_two_changes_of_the_clocks(staff_client: Clie
 
     shown = text_of(staff_client.post(SERIES, form))
 
-    assert "Sunday 25 October 2026: at 02:00 the clocks go back to 01:00; those 60 minutes come twice." in shown
+    assert "Sun 25 Oct 2026: at 02:00 the clocks go back to 01:00; those 60 minutes come twice." in shown
     assert "Last day before: Sun 25 Oct 2026, 01:30 BST to 20:30 GMT" in shown
     assert "First day after: Sun 1 Nov 2026, 01:30 to 20:30 GMT" in shown
-    assert "Sunday 28 March 2027: at 01:00 the clocks go forward to 02:00; those 60 minutes are missing." in shown
+    assert "Sun 28 Mar 2027: at 01:00 the clocks go forward to 02:00; those 60 minutes are missing." in shown
     assert "it begins at the first 01:30 BST." in shown
     assert "it begins at 02:30 BST." in shown
 
